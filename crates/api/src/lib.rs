@@ -1,0 +1,1 @@
+//! Wire types, stored records, exit codes, schemas and data set readers

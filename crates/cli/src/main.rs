@@ -1,0 +1,3 @@
+//! The `rollcage` command.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Admission, drivers, model clients and the store

@@ -1,0 +1,1 @@
+//! Problems, checkers, verdicts and the judging state machine; never starts a process

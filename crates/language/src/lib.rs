@@ -1,0 +1,1 @@
+//! A programming language as data: how to compile, run and test it

@@ -1,0 +1,1 @@
+//! Multi-turn environments, code extraction, budgets and the loop as pure state machines

@@ -1,0 +1,1 @@
+//! Conversations with an interpreter: cells, replay and their outcomes

@@ -1,0 +1,163 @@
+//! A request to run something, and what came of it.
+
+use std::sync::Arc;
+
+use crate::capture::{CapturePlan, Captured};
+use crate::enforcement::Enforcement;
+use crate::limits::{Limits, Usage};
+use crate::path::RelativePath;
+
+/// A file placed in, or taken from, a workspace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileEntry {
+    /// Where it lies below the workspace.
+    pub path: RelativePath,
+    /// What it holds.
+    pub content: Arc<[u8]>,
+    /// Whether the owner may execute it.
+    pub executable: bool,
+}
+
+impl FileEntry {
+    /// A plain file.
+    pub fn new(path: RelativePath, content: impl Into<Arc<[u8]>>) -> Self {
+        Self { path, content: content.into(), executable: false }
+    }
+}
+
+/// Which files are read back when the program has ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Collect {
+    /// None.
+    #[default]
+    Nothing,
+    /// Every regular file below the workspace, within fixed bounds on count and size.
+    Everything,
+}
+
+/// One program to run in a fresh cage.
+#[derive(Clone, Debug)]
+pub struct ExecRequest {
+    /// The program and its arguments. The program is an absolute path, a path relative to the workspace
+    /// (`./a.out`), or a bare name looked up in the cage's `PATH`.
+    pub argv: Vec<String>,
+    /// Variables on top of the cage's own small set.
+    pub env_vars: Vec<(String, String)>,
+    /// Standard input, whole; an empty one reads as end of file.
+    pub stdin: Arc<[u8]>,
+    /// Files written to the workspace first.
+    pub files: Vec<FileEntry>,
+    /// Bounds on the run.
+    pub limits: Limits,
+    /// How much output is kept.
+    pub capture: CapturePlan,
+    /// Files to read back.
+    pub collect: Collect,
+}
+
+impl ExecRequest {
+    /// A request with no input, no files and default limits.
+    pub fn new<S: Into<String>>(argv: impl IntoIterator<Item = S>) -> Self {
+        Self {
+            argv: argv.into_iter().map(Into::into).collect(),
+            env_vars: Vec::new(),
+            stdin: Arc::from([].as_slice()),
+            files: Vec::new(),
+            limits: Limits::default(),
+            capture: CapturePlan::default(),
+            collect: Collect::Nothing,
+        }
+    }
+}
+
+/// The limit that ended a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LimitKind {
+    /// [`Limits::cpu_time`].
+    CpuTime,
+    /// [`Limits::wall_time`].
+    WallTime,
+    /// [`Limits::idle_time`].
+    IdleTime,
+    /// [`Limits::memory`].
+    Memory,
+    /// [`Limits::output`].
+    Output,
+    /// [`Limits::processes`].
+    Processes,
+    /// [`Limits::file_size`].
+    FileSize,
+    /// [`Limits::disk`].
+    DiskSpace,
+}
+
+impl LimitKind {
+    /// Every kind.
+    pub const ALL: [Self; 8] = [
+        Self::CpuTime,
+        Self::WallTime,
+        Self::IdleTime,
+        Self::Memory,
+        Self::Output,
+        Self::Processes,
+        Self::FileSize,
+        Self::DiskSpace,
+    ];
+
+    /// The name used in files and reports.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::CpuTime => "cpu_time",
+            Self::WallTime => "wall_time",
+            Self::IdleTime => "idle_time",
+            Self::Memory => "memory",
+            Self::Output => "output",
+            Self::Processes => "processes",
+            Self::FileSize => "file_size",
+            Self::DiskSpace => "disk_space",
+        }
+    }
+}
+
+/// How a program ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Termination {
+    /// It exited with this code.
+    Exited {
+        /// 0 to 255.
+        code: u8,
+    },
+    /// A signal that no limit of ours explains ended it.
+    Signaled {
+        /// The signal's number on this architecture.
+        signal: i32,
+    },
+    /// A limit ended it.
+    LimitExceeded(LimitKind),
+    /// The caller ended it.
+    Cancelled,
+}
+
+impl Termination {
+    /// Whether the program ended by itself with code 0.
+    pub const fn is_success(self) -> bool {
+        matches!(self, Self::Exited { code: 0 })
+    }
+}
+
+/// Everything known about a finished run. A crash, a limit or a wrong answer is an outcome, not an error.
+#[derive(Clone, Debug)]
+pub struct ExecOutcome {
+    /// How it ended.
+    pub termination: Termination,
+    /// Standard output.
+    pub stdout: Captured,
+    /// Standard error.
+    pub stderr: Captured,
+    /// What it used.
+    pub usage: Usage,
+    /// What confined it. Shared, because it is the same for every run of a host.
+    pub enforcement: Arc<Enforcement>,
+    /// Files read back, as [`Collect`] asked; sorted by path.
+    pub files: Vec<FileEntry>,
+}
