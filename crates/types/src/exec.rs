@@ -33,6 +33,8 @@ pub enum Collect {
     Nothing,
     /// Every regular file below the workspace, within fixed bounds on count and size.
     Everything,
+    /// These files, where they exist and are regular.
+    Files(Vec<RelativePath>),
 }
 
 /// One program to run in a fresh cage.

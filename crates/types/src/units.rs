@@ -80,8 +80,8 @@ fn split_number(text: &str) -> Result<(f64, &str), UnitError> {
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range is checked first")]
 fn scaled(text: &str, number: f64, scale: f64) -> Result<u64, UnitError> {
     let value = number * scale;
-    // 2^63 keeps the product exactly representable on both sides of the conversion.
-    if value >= 9_223_372_036_854_775_808.0 {
+    // Below 2^63 the conversion is exact to the precision of an f64 and cannot saturate.
+    if value >= 2_f64.powi(63) {
         return Err(UnitError::TooLarge { text: text.to_owned() });
     }
     Ok(value.round() as u64)
