@@ -62,3 +62,87 @@ pub struct Problem {
     /// Files placed beside the solution.
     pub files: Vec<FileEntry>,
 }
+
+/// Why nothing can be judged by a problem, whatever the solution.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ProblemError {
+    /// There is no case to run.
+    #[error("the problem has no test cases")]
+    NoCases,
+    /// The tests of a [`Tests::Code`] are blank, so that any program passes.
+    #[error("the problem has no test code")]
+    NoTestCode,
+    /// A tolerance is negative, infinite or not a number.
+    #[error("the tolerance {value} is not a finite number of at least 0")]
+    Tolerance {
+        /// What was given.
+        value: String,
+    },
+}
+
+impl Problem {
+    /// Whether a solution can be judged by this problem at all.
+    pub fn validate(&self) -> Result<(), ProblemError> {
+        match &self.tests {
+            Tests::Cases(cases) if cases.is_empty() => return Err(ProblemError::NoCases),
+            Tests::Code { test_code, .. } if test_code.trim().is_empty() => {
+                return Err(ProblemError::NoTestCode);
+            }
+            Tests::Cases(_) | Tests::Code { .. } => {}
+        }
+        match self.checker {
+            Checker::Exact | Checker::Tokens(None) => Ok(()),
+            Checker::Tokens(Some(tolerance)) => [tolerance.absolute, tolerance.relative]
+                .into_iter()
+                .find(|value| !(value.is_finite() && *value >= 0.0))
+                .map_or(Ok(()), |value| Err(ProblemError::Tolerance { value: value.to_string() })),
+        }
+    }
+
+    /// The same problem for a solution that is a whole program and not the continuation of a prompt.
+    #[must_use]
+    pub fn without_prefix(&self) -> Self {
+        let tests = match &self.tests {
+            Tests::Cases(cases) => Tests::Cases(cases.clone()),
+            Tests::Code { prefix: _, test_code } => {
+                Tests::Code { prefix: "".into(), test_code: test_code.clone() }
+            }
+        };
+        Self { tests, ..self.clone() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(tests: Tests, checker: Checker) -> Problem {
+        Problem {
+            id: ProblemId::new("p"),
+            language: None,
+            tests,
+            limits: LimitOverrides::default(),
+            checker,
+            files: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_problem_nobody_can_solve_or_fail_is_refused() {
+        let case = TestCase { stdin: Arc::from(*b""), expected: Arc::from(*b"") };
+        let tolerance = |absolute| Checker::Tokens(Some(FloatTolerance { absolute, relative: 0.0 }));
+        let code = |test_code: &str| Tests::Code { prefix: "x".into(), test_code: test_code.into() };
+        for (tests, checker, accepted) in [
+            (Tests::Cases(vec![]), Checker::Exact, false),
+            (Tests::Cases(vec![case.clone()]), Checker::Exact, true),
+            (code(" \n"), Checker::Exact, false),
+            (code("assert True"), Checker::Exact, true),
+            (Tests::Cases(vec![case.clone()]), tolerance(1e-6), true),
+            (Tests::Cases(vec![case.clone()]), tolerance(-1.0), false),
+            (Tests::Cases(vec![case.clone()]), tolerance(f64::NAN), false),
+        ] {
+            let problem = problem(tests, checker);
+            assert_eq!(problem.validate().is_ok(), accepted, "{problem:?}");
+        }
+    }
+}
