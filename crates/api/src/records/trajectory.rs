@@ -1,0 +1,234 @@
+//! A trajectory and its turns.
+
+use std::time::Duration;
+
+use rollcage_types::{Termination, Usage};
+use serde::{Deserialize, Serialize};
+
+use super::codec::Record;
+use super::stream::StreamRecord;
+
+/// How far a trajectory has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TrajectoryStatus {
+    /// Turns may follow.
+    Running,
+    /// It has a stop reason and gets no further turns.
+    Finished,
+}
+
+/// One sampled conversation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrajectoryRecord {
+    /// Unique in the store.
+    pub id: String,
+    /// The run it belongs to.
+    pub run_id: String,
+    /// The task it answers.
+    pub task_id: String,
+    /// The group whose rewards are compared, where there is one.
+    pub group: Option<String>,
+    /// Which of the samples of the task; unique with the task within a run.
+    pub sample_index: u32,
+    /// The seed its randomness came from.
+    pub seed: u64,
+    /// The language solved in, where the task or the policy chose one.
+    pub language: Option<String>,
+    /// How far it has come.
+    pub status: TrajectoryStatus,
+    /// Why it ended, as `rollcage_rollout::StopReason` names it.
+    pub stop_reason: Option<String>,
+    /// The reward; absent when there is none, be it for our own failure.
+    pub reward: Option<f64>,
+    /// How the last answer was judged, as the wire form of a judgement.
+    pub judgement: Option<serde_json::Value>,
+}
+
+impl Record for TrajectoryRecord {
+    const KIND: &'static str = "trajectory";
+    const VERSION: u32 = 1;
+    // Turns lie apart; only the judgement can be long.
+    const BYTES_MAX: usize = 16 * 1024 * 1024;
+
+    fn flaw(&self) -> Option<&'static str> {
+        if self.reward.is_some_and(|reward| !reward.is_finite()) {
+            return Some("its reward is not a finite number");
+        }
+        match self.status {
+            TrajectoryStatus::Finished if self.stop_reason.is_none() => {
+                Some("it is finished without a reason")
+            }
+            TrajectoryStatus::Running if self.stop_reason.is_some() => {
+                Some("it is running with a stop reason")
+            }
+            TrajectoryStatus::Running if self.reward.is_some() => Some("it is running with a reward"),
+            TrajectoryStatus::Finished | TrajectoryStatus::Running => None,
+        }
+    }
+}
+
+/// A call the policy made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ToolCallRecord {
+    /// The id the server gave it.
+    pub id: String,
+    /// The function's name.
+    pub name: String,
+    /// Its arguments as the policy wrote them, which may be malformed JSON.
+    pub arguments: String,
+}
+
+/// What the policy answered.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CompletionRecord {
+    /// The text.
+    pub text: String,
+    /// What a reasoning server returned beside it.
+    pub reasoning: Option<String>,
+    /// Tool calls, in order.
+    pub tool_calls: Vec<ToolCallRecord>,
+    /// `stop`, `length`, `tool_calls`, `content_filter`, or whatever else the server said.
+    pub finish_reason: Option<String>,
+    /// Tokens read, as the server counted them.
+    pub prompt_tokens: Option<u64>,
+    /// Tokens written, as the server counted them.
+    pub completion_tokens: Option<u64>,
+}
+
+/// What the environment understood the policy to ask for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ActionRecord {
+    /// The kind of action, as the dialect names it: `code`, `submit`, `none`, `malformed`, …
+    pub kind: String,
+    /// The language of the code, where one was named.
+    pub language: Option<String>,
+    /// The code, the answer, or what was wrong.
+    pub content: String,
+}
+
+/// How a program ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum TerminationRecord {
+    /// It exited with this code.
+    Exited {
+        /// 0 to 255.
+        code: u8,
+    },
+    /// A signal that no limit explains ended it.
+    Signaled {
+        /// The signal's number.
+        signal: i32,
+    },
+    /// A limit ended it.
+    LimitExceeded {
+        /// The limit, as `rollcage_types::LimitKind::as_str` names it.
+        limit: String,
+    },
+    /// The caller ended it.
+    Cancelled,
+}
+
+impl From<Termination> for TerminationRecord {
+    fn from(termination: Termination) -> Self {
+        match termination {
+            Termination::Exited { code } => Self::Exited { code },
+            Termination::Signaled { signal } => Self::Signaled { signal },
+            Termination::LimitExceeded(kind) => Self::LimitExceeded { limit: kind.as_str().to_owned() },
+            Termination::Cancelled => Self::Cancelled,
+        }
+    }
+}
+
+/// What a turn did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OutcomeRecord {
+    /// The kind of outcome, as `rollcage_rollout::TurnOutcome` names it: `ran`, `compile_failed`, `nothing`, …
+    pub kind: String,
+    /// How the program ended, where one ran.
+    pub termination: Option<TerminationRecord>,
+    /// Standard output.
+    pub stdout: StreamRecord,
+    /// Standard error.
+    pub stderr: StreamRecord,
+}
+
+/// What a run used. Times in microseconds, because a snippet takes a handful of milliseconds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "each field is the one of rollcage_types::Usage it is named after")]
+pub struct UsageRecord {
+    pub cpu_time_us: u64,
+    pub wall_time_us: u64,
+    pub memory_bytes: u64,
+    pub processes: u32,
+    pub output_bytes: u64,
+    pub disk_bytes: u64,
+}
+
+impl From<&Usage> for UsageRecord {
+    fn from(usage: &Usage) -> Self {
+        let Usage { cpu_time, wall_time, memory, processes, output, disk } = usage;
+        Self {
+            cpu_time_us: microseconds(*cpu_time),
+            wall_time_us: microseconds(*wall_time),
+            memory_bytes: memory.as_u64(),
+            processes: *processes,
+            output_bytes: output.as_u64(),
+            disk_bytes: disk.as_u64(),
+        }
+    }
+}
+
+/// Where the time of a turn went, in milliseconds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TimingsRecord {
+    /// Waiting for the policy, retries included.
+    pub policy_ms: u64,
+    /// Waiting for a permit to run.
+    pub queue_ms: u64,
+    /// Compiling.
+    pub compile_ms: u64,
+    /// Running.
+    pub run_ms: u64,
+}
+
+/// One turn: what the policy said, what that did, and what the policy is shown next.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TurnRecord {
+    /// The trajectory it belongs to.
+    pub trajectory_id: String,
+    /// Its place, from 0 without gaps.
+    pub index: u32,
+    /// What the policy answered.
+    pub completion: CompletionRecord,
+    /// What the environment understood.
+    pub action: ActionRecord,
+    /// What it did.
+    pub outcome: OutcomeRecord,
+    /// What it used, where something ran.
+    pub usage: Option<UsageRecord>,
+    /// What the policy is shown; absent after the last turn.
+    pub observation: Option<String>,
+    /// Where the time went.
+    pub timings: TimingsRecord,
+}
+
+impl Record for TurnRecord {
+    const KIND: &'static str = "turn";
+    const VERSION: u32 = 1;
+    // A completion of 256 Ki tokens with its reasoning, escaped, and four stream ends of 64 KiB fit well inside.
+    const BYTES_MAX: usize = 16 * 1024 * 1024;
+}
+
+fn microseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
