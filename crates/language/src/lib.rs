@@ -1,1 +1,24 @@
-//! A programming language as data: how to compile, run and test it
+//! A programming language as data: how its programs are compiled, run, tested and carried from turn to turn.
+//!
+//! A language file is a superset of the Agnostics YAML. This crate parses such files, holds the built-in ones
+//! and turns a source text into run requests. It never looks at the host: whether a toolchain is installed is
+//! for its callers to find out.
+#![forbid(unsafe_code)]
+
+mod command;
+mod error;
+mod file;
+mod language;
+mod nearest;
+mod proof;
+mod scalar;
+mod self_test;
+mod set;
+
+pub use command::{Command, CommandError};
+pub use error::{LanguageError, LanguageSetError, UnknownLanguage};
+pub use language::{Container, Install, Language, SessionKind};
+pub use nearest::nearest;
+pub use proof::{CompletionProof, ProofError};
+pub use self_test::{Expected, Mismatch, SelfTest, SelfTestRun};
+pub use set::LanguageSet;

@@ -1,0 +1,270 @@
+//! The language file: its keys, and its way into a [`Language`].
+//!
+//! Every value becomes its final type while it is read, so that a mistake is reported where it stands. The
+//! keys of an Agnostics file keep their spelling and meaning; all others are ours and optional.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use rollcage_types::{ByteSize, LimitOverrides, RelativePath};
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor, value::MapAccessDeserializer};
+
+use crate::command::Command;
+use crate::error::LanguageError;
+use crate::language::{Container, Install, Language, SessionKind};
+use crate::nearest::nearest;
+use crate::proof::CompletionProof;
+use crate::scalar::{Name, Parsed, VariableName};
+use crate::self_test::{Expected, SelfTest};
+
+/// A language file with long prompts and tests is a few kilobytes; more is another kind of file.
+const FILE_BYTES_MAX: usize = 256 * 1024;
+
+/// Reads a language file.
+pub(crate) fn parse(path: &str, text: &str) -> Result<Language, LanguageError> {
+    let refuse = |problem: String, hint: &str| LanguageError {
+        path: path.to_owned(),
+        position: None,
+        problem,
+        hint: Some(hint.to_owned()),
+    };
+    if text.len() > FILE_BYTES_MAX {
+        return Err(refuse(
+            format!("the file is {} bytes long", text.len()),
+            "a language file is at most 256 KiB",
+        ));
+    }
+    let mut file: LanguageFile = serde_saphyr::from_str(text).map_err(|error| explain(path, &error))?;
+    let name = match file.name.take() {
+        Some(Parsed(name)) => name.0,
+        None => stem(path).parse::<Name>().map_err(|problem| refuse(problem, "give it a `name`"))?.0,
+    };
+    Ok(file.into_language(name))
+}
+
+fn stem(path: &str) -> &str {
+    let file_name = path.rsplit('/').next().unwrap_or(path);
+    file_name.rsplit_once('.').map_or(file_name, |(stem, _)| stem)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LanguageFile {
+    prompt: String,
+    filename: Parsed<RelativePath>,
+    execute: Parsed<Command>,
+    compile: Option<Parsed<Command>>,
+    install: Option<InstallValue>,
+    container: Option<ContainerSection>,
+    name: Option<Parsed<Name>>,
+    #[serde(default)]
+    aliases: Vec<Parsed<Name>>,
+    display: Option<String>,
+    toolchain: Option<Vec<Parsed<Name>>>,
+    version: Option<Parsed<Command>>,
+    #[serde(default)]
+    artefacts: Vec<Parsed<RelativePath>>,
+    #[serde(default)]
+    limits: LimitsSection,
+    #[serde(default)]
+    compile_limits: LimitsSection,
+    #[serde(default)]
+    env_vars: BTreeMap<Parsed<VariableName>, String>,
+    completion_proof: Option<Parsed<CompletionProof>>,
+    session: Option<SessionValue>,
+    #[serde(default)]
+    tests: Vec<TestSection>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct ContainerSection {
+    base_image: Option<String>,
+    r#type: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct InstallSection {
+    container_instructions: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum SessionValue {
+    Python,
+    Bash,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LimitsSection {
+    cpu_time: Option<Parsed<Duration>>,
+    wall_time: Option<Parsed<Duration>>,
+    idle_time: Option<Parsed<Duration>>,
+    memory: Option<Parsed<ByteSize>>,
+    processes: Option<u32>,
+    output: Option<Parsed<ByteSize>>,
+    file_size: Option<Parsed<ByteSize>>,
+    disk: Option<Parsed<ByteSize>>,
+    open_files: Option<u32>,
+    stack: Option<Parsed<ByteSize>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TestSection {
+    name: String,
+    program: String,
+    #[serde(default)]
+    stdin: String,
+    stdout: Option<String>,
+    /// An exit code, or the name of another ending; 0 if absent.
+    expect: Option<Parsed<Expected>>,
+    #[serde(default)]
+    limits: LimitsSection,
+}
+
+impl LanguageFile {
+    fn into_language(self, name: String) -> Language {
+        let values = |list: Vec<Parsed<Name>>| list.into_iter().map(|Parsed(name)| name.0).collect();
+        let compile = self.compile.map(Parsed::value);
+        let execute = self.execute.value();
+        let toolchain = match self.toolchain {
+            Some(toolchain) => values(toolchain),
+            None => derived_toolchain(compile.as_ref(), &execute),
+        };
+        Language {
+            display: self.display.unwrap_or_else(|| name.clone()),
+            name,
+            aliases: values(self.aliases),
+            prompt: self.prompt,
+            filename: self.filename.value(),
+            artefacts: self.artefacts.into_iter().map(Parsed::value).collect(),
+            toolchain,
+            install: self.install.map(|InstallValue(install)| install),
+            container: self
+                .container
+                .map(|section| Container { base_image: section.base_image, family: section.r#type }),
+            version: self.version.map(Parsed::value),
+            limits: self.limits.into_overrides(),
+            compile_limits: self.compile_limits.into_overrides(),
+            env_vars: self.env_vars.into_iter().map(|(Parsed(name), value)| (name.0, value)).collect(),
+            completion_proof: self.completion_proof.map(Parsed::value),
+            session: self.session.map(|session| match session {
+                SessionValue::Python => SessionKind::Python,
+                SessionValue::Bash => SessionKind::Bash,
+            }),
+            tests: self.tests.into_iter().map(TestSection::into_test).collect(),
+            compile,
+            execute,
+        }
+    }
+}
+
+/// An Agnostics file does not list its toolchain; the programs its commands name are the best guess.
+fn derived_toolchain(compile: Option<&Command>, execute: &Command) -> Vec<String> {
+    let mut programs: Vec<String> = Vec::new();
+    for program in compile.into_iter().chain([execute]).filter_map(Command::bare_program) {
+        if !programs.iter().any(|known| known == program) {
+            programs.push(program.to_owned());
+        }
+    }
+    programs
+}
+
+impl LimitsSection {
+    fn into_overrides(self) -> LimitOverrides {
+        LimitOverrides {
+            cpu_time: self.cpu_time.map(Parsed::value),
+            wall_time: self.wall_time.map(Parsed::value),
+            idle_time: self.idle_time.map(Parsed::value),
+            memory: self.memory.map(Parsed::value),
+            processes: self.processes,
+            output: self.output.map(Parsed::value),
+            file_size: self.file_size.map(Parsed::value),
+            disk: self.disk.map(Parsed::value),
+            open_files: self.open_files,
+            stack: self.stack.map(Parsed::value),
+        }
+    }
+}
+
+impl TestSection {
+    fn into_test(self) -> SelfTest {
+        SelfTest {
+            name: self.name,
+            program: self.program,
+            stdin: self.stdin,
+            expected: self.expect.map_or(Expected::ExitCode(0), Parsed::value),
+            stdout: self.stdout,
+            limits: self.limits.into_overrides(),
+        }
+    }
+}
+
+/// `install` is one shell line, or a map holding lines of a Dockerfile.
+struct InstallValue(Install);
+
+impl<'de> Deserialize<'de> for InstallValue {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(InstallVisitor)
+    }
+}
+
+struct InstallVisitor;
+
+impl<'de> Visitor<'de> for InstallVisitor {
+    type Value = InstallValue;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a shell line, or a map with `container-instructions`")
+    }
+
+    fn visit_str<E>(self, line: &str) -> Result<InstallValue, E> {
+        Ok(InstallValue(Install::Shell(line.to_owned())))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<InstallValue, A::Error> {
+        let section = InstallSection::deserialize(MapAccessDeserializer::new(map))?;
+        Ok(InstallValue(Install::ContainerInstructions(section.container_instructions)))
+    }
+}
+
+/// Turns the parser's error into ours: its position, its message in our words, and what was meant.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the enum is foreign and has sixty more variants")]
+fn explain(path: &str, error: &serde_saphyr::Error) -> LanguageError {
+    use serde_saphyr::Error as Yaml;
+
+    let error = error.without_snippet();
+    let position = error.location().map(|location| (location.line(), location.column()));
+    let (problem, hint) = match error {
+        Yaml::SerdeUnknownField { field, expected, .. } => {
+            (format!("unknown key `{field}`"), Some(choices(field, expected)))
+        }
+        Yaml::SerdeUnknownVariant { variant, expected, .. } => {
+            (format!("unknown value `{variant}`"), Some(choices(variant, expected)))
+        }
+        Yaml::SerdeMissingField { field, .. } => {
+            let hint = match *field {
+                "prompt" | "filename" | "execute" => {
+                    Some("every language has `prompt`, `filename` and `execute`".to_owned())
+                }
+                _ => None,
+            };
+            (format!("missing key `{field}`"), hint)
+        }
+        Yaml::Message { msg, .. } => (msg.clone(), None),
+        other => (other.render_with_formatter(&serde_saphyr::UserMessageFormatter), None),
+    };
+    LanguageError { path: path.to_owned(), position, problem, hint }
+}
+
+fn choices(word: &str, known: &[&'static str]) -> String {
+    match nearest(word, known.iter().copied()) {
+        Some(meant) => format!("did you mean `{meant}`?"),
+        None => format!("known here are {}", known.join(", ")),
+    }
+}
