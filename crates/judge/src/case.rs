@@ -29,7 +29,7 @@ pub struct RunOutput {
 impl RunOutput {
     /// The part of `outcome` that judging needs.
     pub fn new(outcome: ExecOutcome, completion: Completion) -> Self {
-        let ExecOutcome { termination, stdout, stderr, usage, enforcement: _, files: _ } = outcome;
+        let ExecOutcome { termination, stdout, stderr, usage, .. } = outcome;
         Self { termination, stdout, stderr, usage, completion }
     }
 }
