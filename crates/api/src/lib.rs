@@ -1,10 +1,47 @@
-//! Wire types, stored records, exit codes, schemas and data set readers
+//! Wire types, stored records, exit codes, schemas and data set readers.
+//!
+//! Owns every form in which our values leave or enter a process, one copy of each, with versions and schemas.
+//! Domain types do not serialise; this crate converts them, exhaustively and once. Bytes come in and go out:
+//! files, sockets and databases belong to the edges and to `rollcage-engine`.
+#![forbid(unsafe_code)]
 
+mod agnostics_protocol;
+mod bench_report;
+mod datasets;
+mod eval_report;
+mod exec_report;
+mod exit_codes;
+mod problem_convert;
+mod problem_row;
+mod quantity;
 mod records;
+mod result_row;
+mod rows;
+mod samples;
+mod suggest;
+
+pub use agnostics_protocol::{
+    AgnosticsCase, AgnosticsDetail, AgnosticsReply, AgnosticsRequest, AgnosticsRequestError,
+};
+pub use bench_report::{BenchReport, BenchRow, BenchTarget};
+pub use datasets::{DatasetItem, DatasetKind, GzipError, UnknownDataset, gunzip};
+pub use eval_report::{EvalReport, EvalRow, IntervalReport, PassAtKReport};
+pub use exec_report::{EnforcementReport, ExecReport, StreamReport, TerminationReport, UsageReport};
+pub use exit_codes::{ExitCode, run_exit_code};
+pub use problem_row::{
+    CheckerRow, LimitsRow, MessageRow, ProblemRow, RoleRow, TestCaseRow, TokensRow, ToolCallRow,
+    problem_row_schema,
+};
+pub use quantity::{BytesRow, DurationRow, FileRow, SizeRow};
+pub use result_row::{CaseSummary, ResultError, ResultRow};
+pub use rows::RowError;
+pub use samples::{JoinedSample, Sample, SampleSolution, join_samples, read_samples};
+pub use suggest::{hint, nearest};
 
 pub use records::{
     ActionRecord, BytesRecord, CaseRecord, CompletionRecord, FingerprintRecord, JudgementRecord,
-    JudgementResult, LimitsRecord, MechanismRecord, OutcomeRecord, Record, RecordError, RunKind, RunRecord,
-    RunStatus, StreamRecord, TerminationRecord, TimingsRecord, ToolCallRecord, ToolchainRecord,
-    TrajectoryRecord, TrajectoryStatus, TurnRecord, UsageRecord, decode_record, encode_record,
+    JudgementResult, LimitsRecord, MechanismRecord, MessageRecord, OutcomeRecord, Record, RecordError,
+    RunKind, RunRecord, RunStatus, StreamRecord, TerminationRecord, TimingsRecord, TokensRecord,
+    ToolCallRecord, ToolchainRecord, TrajectoryRecord, TrajectoryStatus, TurnRecord, UsageRecord,
+    decode_record, encode_record,
 };

@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use rollcage_api::{
     ActionRecord, BytesRecord, CaseRecord, CompletionRecord, FingerprintRecord, JudgementRecord,
-    JudgementResult, LimitsRecord, MechanismRecord, OutcomeRecord, Record, RecordError, RunKind, RunRecord,
-    RunStatus, StreamRecord, TerminationRecord, TimingsRecord, ToolCallRecord, ToolchainRecord,
-    TrajectoryRecord, TrajectoryStatus, TurnRecord, UsageRecord, decode_record, encode_record,
+    JudgementResult, LimitsRecord, MechanismRecord, MessageRecord, OutcomeRecord, Record, RecordError,
+    RunKind, RunRecord, RunStatus, StreamRecord, TerminationRecord, TimingsRecord, TokensRecord,
+    ToolCallRecord, ToolchainRecord, TrajectoryRecord, TrajectoryStatus, TurnRecord, UsageRecord,
+    decode_record, encode_record,
 };
 use rollcage_types::{
     ByteSize, Captured, Enforcement, IsolationLevel, LimitKind, Limits, Mechanism, MechanismState,
@@ -76,7 +77,8 @@ fn trajectory() -> TrajectoryRecord {
         seed: u64::MAX,
         language: Some("python".to_owned()),
         status: TrajectoryStatus::Finished,
-        stop_reason: Some("submitted".to_owned()),
+        stop_reason: Some("answered".to_owned()),
+        failure: None,
         // Needs all 17 digits: read with less care it comes back as its neighbour.
         reward: Some(0.100_000_000_000_000_02),
         judgement: Some(json!({"verdict": "accepted", "score": 1.0})),
@@ -99,6 +101,7 @@ fn turn() -> TurnRecord {
     TurnRecord {
         trajectory_id: "t-1".to_owned(),
         index: 2,
+        stage: "ordinary".to_owned(),
         completion: CompletionRecord {
             text: "```python\nprint('é')\n```".to_owned(),
             reasoning: Some("easy".to_owned()),
@@ -107,17 +110,25 @@ fn turn() -> TurnRecord {
                 name: "run".to_owned(),
                 arguments: "{\"code\": \"1\"".to_owned(),
             }],
-            finish_reason: Some("stop".to_owned()),
+            finish_reason: "tool_calls".to_owned(),
             prompt_tokens: Some(120),
-            completion_tokens: Some(11),
+            completion_tokens: Some(2),
+            tokens: Some(TokensRecord {
+                prompt: vec![151_644, 872],
+                completion: vec![40, 151_645],
+                log_probabilities: vec![-0.1, -1.192_092_9e-7],
+            }),
         },
         action: ActionRecord {
             kind: "code".to_owned(),
-            language: Some("python".to_owned()),
             content: "print('é')\n".to_owned(),
+            stdin: Some("4\n".to_owned()),
         },
         outcome: OutcomeRecord {
             kind: "ran".to_owned(),
+            why: None,
+            judged: None,
+            session: Some("kept".to_owned()),
             termination: Some(TerminationRecord::Exited { code: 0 }),
             stdout: StreamRecord {
                 head: BytesRecord(b"ok \xff\xfe\0".to_vec()),
@@ -127,8 +138,12 @@ fn turn() -> TurnRecord {
             stderr: StreamRecord::default(),
         },
         usage: Some(usage()),
-        observation: Some("ok".to_owned()),
-        timings: TimingsRecord { policy_ms: 812, queue_ms: 1, compile_ms: 0, run_ms: 9 },
+        observation: vec![MessageRecord {
+            role: "tool".to_owned(),
+            content: "ok".to_owned(),
+            tool_call_id: Some("call_0".to_owned()),
+        }],
+        timings: TimingsRecord { policy_ms: 812, queue_ms: 1, compile_ms: 0, run_ms: 9, elapsed_ms: 1_644 },
     }
 }
 
@@ -245,6 +260,11 @@ fn what_would_not_come_back_is_not_written() {
             "not between 0 and 1",
         );
     }
+    let tokens =
+        |log_probabilities| Some(TokensRecord { prompt: vec![], completion: vec![1], log_probabilities });
+    let with = |tokens| TurnRecord { completion: CompletionRecord { tokens, ..turn().completion }, ..turn() };
+    refused(encode_record(&with(tokens(vec![f32::NEG_INFINITY]))), "log-probability is not a finite");
+    refused(encode_record(&with(tokens(vec![]))), "differ in number");
     let long = "x".repeat(FingerprintRecord::BYTES_MAX);
     refused(encode_record(&FingerprintRecord { machine: long, ..fingerprint() }), "exceeds the limit");
 }

@@ -1,1 +1,16 @@
-//! What runs inside the cage: its PID 1, the launcher that makes it, and the protocol they speak
+//! What runs inside the cage, and the single-threaded process that makes cages.
+//!
+//! The supervisor starts the *launcher* once. It enters its own pid, mount, network and IPC namespaces, builds
+//! the *template* (the read-only view of the host every cage starts from) and then clones one *stub* per cage:
+//! PID 1 of new namespaces, which waits for a request, starts the program, and reports how it ended. They speak
+//! the bounded messages of [`protocol`].
+
+mod filter;
+mod launcher;
+pub mod protocol;
+mod rules;
+mod stub;
+mod template;
+
+pub use launcher::{LAUNCHER_ARGUMENT, main_if_asked};
+pub use rollcage_sys::child::{ResourceLimit, Stage};

@@ -3,6 +3,9 @@
 use std::io;
 use std::path::PathBuf;
 
+use rollcage_guest::Stage;
+use rollcage_types::RelativePath;
+
 /// Why a host could not be made ready to run cages.
 #[derive(Debug, thiserror::Error)]
 pub enum HostError {
@@ -11,6 +14,14 @@ pub enum HostError {
     NotRoot {
         /// The effective uid.
         uid: u32,
+    },
+    /// Fewer slots than one or more than the uid block holds.
+    #[error("{slots} slots were asked for; a host has 1 to {max}")]
+    Slots {
+        /// As asked.
+        slots: usize,
+        /// The most.
+        max: usize,
     },
     /// A file or directory of ours could not be used.
     #[error("cannot {action} `{path}`")]
@@ -22,6 +33,35 @@ pub enum HostError {
         /// Why not.
         #[source]
         source: io::Error,
+    },
+    /// Something of the kernel's could not be had.
+    #[error("cannot {action}")]
+    System {
+        /// What was tried.
+        action: &'static str,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// Every block of uids is held by another living host.
+    #[error("all {blocks} uid blocks below `{state_dir}` are in use by other processes")]
+    NoFreeBlock {
+        /// How many there are.
+        blocks: u32,
+        /// Where their locks lie.
+        state_dir: PathBuf,
+    },
+    /// The kernel offers no controller that limits memory, processes and counts CPU time.
+    #[error("no cgroup controllers for {missing} are mounted here")]
+    NoCgroups {
+        /// Which are missing.
+        missing: String,
+    },
+    /// The launcher could not set itself up.
+    #[error("the launcher could not start: {message}")]
+    Launcher {
+        /// Its own words.
+        message: String,
     },
 }
 
@@ -37,6 +77,60 @@ pub enum SandboxError {
         #[source]
         source: io::Error,
     },
+    /// The request does not fit what a cage can be told.
+    #[error("the request cannot be passed to a cage")]
+    Request(#[source] rollcage_guest::protocol::RequestTooLarge),
+    /// The request names no program.
+    #[error("the request has an empty argument list")]
+    NoProgram,
+    /// A file of the request could not be placed in the workspace.
+    #[error("cannot place `{path}` in the workspace")]
+    Place {
+        /// Which.
+        path: RelativePath,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// The files of the request do not fit the disk limit.
+    #[error("the files of the request do not fit the disk limit ({path} is where it was reached)")]
+    FilesTooLarge {
+        /// The file that did not fit.
+        path: RelativePath,
+    },
+    /// A step of building the cage failed.
+    #[error("cannot {}", stage.as_str())]
+    Cage {
+        /// Which step.
+        stage: Stage,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Something of the kernel's could not be had.
+    #[error("cannot {action}")]
+    System {
+        /// What was tried.
+        action: &'static str,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// The cage did not come up in time.
+    #[error("the cage was not ready within {seconds} s")]
+    NotReady {
+        /// How long was waited.
+        seconds: u64,
+    },
+    /// The cage's end could not be seen.
+    #[error("the cage was still alive {seconds} s after it was killed")]
+    Unkillable {
+        /// How long was waited.
+        seconds: u64,
+    },
+    /// The cage ended without saying how the program did.
+    #[error("the cage's first process ended unexpectedly")]
+    StubLost,
     /// The launcher is gone; the host must be started anew.
     #[error("the launcher process is gone")]
     LauncherGone,
@@ -46,8 +140,17 @@ impl SandboxError {
     /// Whether the same request may succeed if it is made again.
     pub const fn is_retryable(&self) -> bool {
         match self {
-            Self::Exec { .. } => false,
-            Self::LauncherGone => true,
+            Self::Exec { .. }
+            | Self::Request(_)
+            | Self::NoProgram
+            | Self::Place { .. }
+            | Self::FilesTooLarge { .. } => false,
+            Self::Cage { .. }
+            | Self::System { .. }
+            | Self::NotReady { .. }
+            | Self::Unkillable { .. }
+            | Self::StubLost
+            | Self::LauncherGone => true,
         }
     }
 }

@@ -1,17 +1,27 @@
 //! The host: everything that is made once and shared by all cages.
 
+use std::collections::VecDeque;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
-use rollcage_types::{Enforcement, ExecOutcome, ExecRequest};
+use rollcage_types::{Enforcement, ExecOutcome, ExecRequest, IsolationLevel, Mechanism, MechanismState};
+use rustix::event::EventfdFlags;
+use rustix::io::Errno;
 
 use crate::cancel::Cancel;
+use crate::cgroup::{Hierarchy, SlotCgroup};
 use crate::error::{HostError, SandboxError};
+use crate::launch::{Launcher, packet_sockets};
+use crate::lease::{self, Block, SLOTS_MAX};
+use crate::slot::Slot;
+use crate::supervise::{self, Setting};
+use crate::workspace::{Sharing, Workspace};
 
 /// The program that becomes the launcher process.
 #[derive(Clone, Debug)]
 pub enum LauncherProgram {
-    /// This executable, whose `main` calls `launcher_main_if_asked` first.
+    /// This executable, whose `main` calls [`crate::launcher_main_if_asked`] first.
     CurrentExecutable,
     /// Another executable that does.
     Path(PathBuf),
@@ -28,25 +38,169 @@ pub struct HostConfig {
     pub launcher: LauncherProgram,
 }
 
+impl Default for HostConfig {
+    /// As many slots as processors and twice that, below `/run`.
+    fn default() -> Self {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            slots: (processors * 2).min(SLOTS_MAX),
+            state_dir: PathBuf::from("/run/rollcage"),
+            launcher: LauncherProgram::CurrentExecutable,
+        }
+    }
+}
+
 /// A host ready to run cages. Shared by reference between threads.
 #[derive(Debug)]
 pub struct Host {
+    free: Mutex<VecDeque<Slot>>,
+    freed: Condvar,
     enforcement: Arc<Enforcement>,
+    sharing: Sharing,
+    processors: u32,
+    slots: usize,
+    hierarchy: Hierarchy,
+    /// `Some` until dropped: the launcher must be gone before the block is swept.
+    launcher: Option<Launcher>,
+    block: Block,
 }
 
 impl Host {
-    /// Starts the launcher and makes everything cages share.
-    pub fn start(_config: &HostConfig) -> Result<Self, HostError> {
-        Err(HostError::NotRoot { uid: 0 })
+    /// Starts the launcher and makes everything cages share. Also removes what hosts that died left behind.
+    pub fn start(config: &HostConfig) -> Result<Self, HostError> {
+        let uid = rustix::process::geteuid();
+        if !uid.is_root() {
+            return Err(HostError::NotRoot { uid: uid.as_raw() });
+        }
+        if !(1..=SLOTS_MAX).contains(&config.slots) {
+            return Err(HostError::Slots { slots: config.slots, max: SLOTS_MAX });
+        }
+        let hierarchy = Hierarchy::detect().map_err(|missing| HostError::NoCgroups { missing })?;
+        let block = Block::take(&config.state_dir, &hierarchy)?;
+        let root = config.state_dir.join("root");
+        std::fs::create_dir_all(&root)
+            .map_err(|source| HostError::Path { action: "create", path: root.clone(), source })?;
+        let system = |action| move |errno: Errno| HostError::System { action, source: errno.into() };
+        let sharing = Workspace::probe().map_err(system("create a tmpfs"))?;
+
+        let mut slots = VecDeque::with_capacity(config.slots);
+        let mut introductions = Vec::with_capacity(config.slots);
+        for index in 0..config.slots {
+            let name = block.name().join(index.to_string());
+            let cgroup = SlotCgroup::create(&hierarchy, &name).map_err(|error| HostError::Path {
+                action: error.action,
+                path: error.path,
+                source: error.source,
+            })?;
+            let waker = rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
+                .map_err(system("create an eventfd"))?;
+            let (ours, theirs): (OwnedFd, OwnedFd) = packet_sockets().map_err(system("create a slot's socket"))?;
+            let slot_uid = block.uid(index);
+            introductions.push((slot_uid, theirs));
+            let index = u32::try_from(index).expect("a slot index is below SLOTS_MAX");
+            slots.push_back(Slot::new(index, slot_uid, cgroup, Arc::new(waker), ours));
+        }
+        let launcher = Launcher::start(&config.launcher, &root, &introductions)?;
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        let enforcement = enforcement(sharing, launcher.landlock_abi);
+        tracing::debug!(launcher = launcher.process_id(), slots = config.slots, "host ready");
+        Ok(Self {
+            free: Mutex::new(slots),
+            freed: Condvar::new(),
+            enforcement: Arc::new(enforcement),
+            sharing,
+            processors: u32::try_from(processors).unwrap_or(u32::MAX),
+            slots: config.slots,
+            hierarchy,
+            launcher: Some(launcher),
+            block,
+        })
     }
 
     /// Runs one program in a fresh cage and waits for it. Blocks the calling thread, first for a free slot.
-    pub fn run(&self, _request: &ExecRequest, _cancel: &Cancel) -> Result<ExecOutcome, SandboxError> {
-        Err(SandboxError::LauncherGone)
+    pub fn run(&self, request: &ExecRequest, cancel: &Cancel) -> Result<ExecOutcome, SandboxError> {
+        let mut lease = self.lease();
+        let setting = Setting {
+            control: self.launcher.as_ref().expect("taken only when dropped").control(),
+            sharing: self.sharing,
+            processors: self.processors,
+            enforcement: &self.enforcement,
+        };
+        supervise::run(&setting, lease.slot(), request, cancel)
     }
 
     /// What confines every run of this host.
-    pub fn enforcement(&self) -> &Arc<Enforcement> {
+    pub const fn enforcement(&self) -> &Arc<Enforcement> {
         &self.enforcement
     }
+
+    /// How many cages may be alive at once.
+    pub const fn slots(&self) -> usize {
+        self.slots
+    }
+
+    fn lease(&self) -> Lease<'_> {
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if let Some(slot) = free.pop_front() {
+                return Lease { host: self, slot: Some(slot) };
+            }
+            free = self.freed.wait(free).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        // The slots' descriptors first, then every cage with the launcher, and only then the groups they were in.
+        self.free.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        drop(self.launcher.take());
+        if let Err(error) = self.block.sweep(&self.hierarchy) {
+            tracing::warn!(%error, "cgroups left behind; the next start removes them");
+        }
+        lease::remove_if_last(&self.hierarchy);
+    }
+}
+
+/// A slot on loan.
+struct Lease<'a> {
+    host: &'a Host,
+    slot: Option<Slot>,
+}
+
+impl Lease<'_> {
+    fn slot(&mut self) -> &mut Slot {
+        self.slot.as_mut().expect("taken only when dropped")
+    }
+}
+
+impl Drop for Lease<'_> {
+    fn drop(&mut self) {
+        if let Some(slot) = self.slot.take() {
+            // At the back, so that a slot rests longest and its last cage has time to go.
+            self.host.free.lock().unwrap_or_else(PoisonError::into_inner).push_back(slot);
+            self.host.freed.notify_one();
+        }
+    }
+}
+
+/// Everything here is in force once the launcher has answered: it fails closed on each.
+fn enforcement(sharing: Sharing, landlock_abi: u32) -> Enforcement {
+    let mut enforcement = Enforcement::nothing(IsolationLevel::Full);
+    for mechanism in Mechanism::ALL {
+        enforcement.set(mechanism, MechanismState::Full);
+    }
+    if sharing == Sharing::Separate {
+        let why = "the workspace and /tmp are bounded separately; one bound for both needs Linux 6.15";
+        enforcement.set(Mechanism::DiskLimit, MechanismState::Partial(why.to_owned()));
+    }
+    let partial = |why: &str| MechanismState::Partial(format!("{why} (this kernel has ABI {landlock_abi})"));
+    if landlock_abi < 5 {
+        enforcement.set(Mechanism::Landlock, partial("ioctl on devices is not restricted before ABI 5"));
+    }
+    if landlock_abi < 6 {
+        let why = "abstract sockets and signals are not scoped before ABI 6";
+        enforcement.set(Mechanism::LandlockScope, partial(why));
+    }
+    enforcement
 }

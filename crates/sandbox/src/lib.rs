@@ -1,10 +1,28 @@
 //! From a request to a finished, accounted process tree.
+//!
+//! A [`Host`] is made once: it leases a block of uids, makes a pool of cgroups and starts the launcher. Each
+//! [`Host::run`] leases a slot, writes a workspace, hands the request to the cage waiting in that slot, and
+//! supervises it to its end. Synchronous: a caller brings its own threads. The cage itself is built by
+//! `rollcage-guest`.
 #![forbid(unsafe_code)]
 
 mod cancel;
+mod capture;
+mod cgroup;
+mod collect;
 mod error;
 mod host;
+mod launch;
+mod lease;
+mod outcome;
+mod plan;
+mod probe;
+mod slot;
+mod supervise;
+mod workspace;
 
 pub use cancel::Cancel;
 pub use error::{HostError, SandboxError};
 pub use host::{Host, HostConfig, LauncherProgram};
+pub use probe::{Finding, HostReport, probe};
+pub use rollcage_guest::main_if_asked as launcher_main_if_asked;

@@ -162,4 +162,6 @@ pub struct ExecOutcome {
     pub enforcement: Arc<Enforcement>,
     /// Files read back, as [`Collect`] asked; sorted by path.
     pub files: Vec<FileEntry>,
+    /// Entries that [`Collect`] asked for and that were not regular files or did not fit the bounds.
+    pub files_omitted: u64,
 }

@@ -21,6 +21,6 @@ pub use run::{
 };
 pub use stream::{BytesRecord, StreamRecord};
 pub use trajectory::{
-    ActionRecord, CompletionRecord, OutcomeRecord, TerminationRecord, TimingsRecord, ToolCallRecord,
-    TrajectoryRecord, TrajectoryStatus, TurnRecord, UsageRecord,
+    ActionRecord, CompletionRecord, MessageRecord, OutcomeRecord, TerminationRecord, TimingsRecord,
+    TokensRecord, ToolCallRecord, TrajectoryRecord, TrajectoryStatus, TurnRecord, UsageRecord,
 };

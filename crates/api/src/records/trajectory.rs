@@ -38,8 +38,10 @@ pub struct TrajectoryRecord {
     pub language: Option<String>,
     /// How far it has come.
     pub status: TrajectoryStatus,
-    /// Why it ended, as `rollcage_rollout::StopReason` names it.
+    /// Why it ended, as `rollcage_rollout::StopReason::as_str` names it.
     pub stop_reason: Option<String>,
+    /// What failed, where it ended by a failure.
+    pub failure: Option<String>,
     /// The reward; absent when there is none, be it for our own failure.
     pub reward: Option<f64>,
     /// How the last answer was judged, as the wire form of a judgement.
@@ -81,8 +83,20 @@ pub struct ToolCallRecord {
     pub arguments: String,
 }
 
+/// The tokens of one call as the server sampled them.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokensRecord {
+    /// The prompt as the server saw it.
+    pub prompt: Vec<u32>,
+    /// What was sampled.
+    pub completion: Vec<u32>,
+    /// The log-probability of each token of `completion`.
+    pub log_probabilities: Vec<f32>,
+}
+
 /// What the policy answered.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CompletionRecord {
     /// The text.
@@ -91,24 +105,26 @@ pub struct CompletionRecord {
     pub reasoning: Option<String>,
     /// Tool calls, in order.
     pub tool_calls: Vec<ToolCallRecord>,
-    /// `stop`, `length`, `tool_calls`, `content_filter`, or whatever else the server said.
-    pub finish_reason: Option<String>,
+    /// `stop`, `length`, `tool_calls` or `content_filter`.
+    pub finish_reason: String,
     /// Tokens read, as the server counted them.
     pub prompt_tokens: Option<u64>,
     /// Tokens written, as the server counted them.
     pub completion_tokens: Option<u64>,
+    /// The sampled tokens, where the server gave them.
+    pub tokens: Option<TokensRecord>,
 }
 
 /// What the environment understood the policy to ask for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ActionRecord {
-    /// The kind of action, as the dialect names it: `code`, `submit`, `none`, `malformed`, …
+    /// `code`, `answer`, `void` or `give_up`.
     pub kind: String,
-    /// The language of the code, where one was named.
-    pub language: Option<String>,
-    /// The code, the answer, or what was wrong.
+    /// The code or the answer; empty for the other kinds.
     pub content: String,
+    /// Standard input for the code, where the dialect has a place for it.
+    pub stdin: Option<String>,
 }
 
 /// How a program ended.
@@ -146,11 +162,17 @@ impl From<Termination> for TerminationRecord {
 }
 
 /// What a turn did.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OutcomeRecord {
-    /// The kind of outcome, as `rollcage_rollout::TurnOutcome` names it: `ran`, `compile_failed`, `nothing`, …
+    /// The kind of outcome, as `rollcage_rollout::TurnOutcome` names it: `ran`, `answered`, `void` or `gave_up`.
     pub kind: String,
+    /// Why there was nothing to do, for `void`.
+    pub why: Option<String>,
+    /// How the answer was judged, for `answered`, in the form the driver gives it.
+    pub judged: Option<serde_json::Value>,
+    /// `kept` or `lost`: whether the interpreter survived, where one ran.
+    pub session: Option<String>,
     /// How the program ended, where one ran.
     pub termination: Option<TerminationRecord>,
     /// Standard output.
@@ -198,16 +220,32 @@ pub struct TimingsRecord {
     pub compile_ms: u64,
     /// Running.
     pub run_ms: u64,
+    /// What the trajectory had taken in all when the turn was complete.
+    pub elapsed_ms: u64,
+}
+
+/// A message the policy is shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MessageRecord {
+    /// `system`, `user`, `assistant` or `tool`.
+    pub role: String,
+    /// The text.
+    pub content: String,
+    /// The call a tool message answers.
+    pub tool_call_id: Option<String>,
 }
 
 /// One turn: what the policy said, what that did, and what the policy is shown next.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TurnRecord {
     /// The trajectory it belongs to.
     pub trajectory_id: String,
     /// Its place, from 0 without gaps.
     pub index: u32,
+    /// What could follow it: `ordinary`, `last` or `final_answer`.
+    pub stage: String,
     /// What the policy answered.
     pub completion: CompletionRecord,
     /// What the environment understood.
@@ -216,8 +254,8 @@ pub struct TurnRecord {
     pub outcome: OutcomeRecord,
     /// What it used, where something ran.
     pub usage: Option<UsageRecord>,
-    /// What the policy is shown; absent after the last turn.
-    pub observation: Option<String>,
+    /// What the policy reads next; empty where the trajectory ends.
+    pub observation: Vec<MessageRecord>,
     /// Where the time went.
     pub timings: TimingsRecord,
 }
@@ -225,8 +263,17 @@ pub struct TurnRecord {
 impl Record for TurnRecord {
     const KIND: &'static str = "turn";
     const VERSION: u32 = 1;
-    // A completion of 256 Ki tokens with its reasoning, escaped, and four stream ends of 64 KiB fit well inside.
-    const BYTES_MAX: usize = 16 * 1024 * 1024;
+    // A window of a million tokens with its log-probabilities, its text and four stream ends of 64 KiB fit inside.
+    const BYTES_MAX: usize = 32 * 1024 * 1024;
+
+    fn flaw(&self) -> Option<&'static str> {
+        let tokens = self.completion.tokens.as_ref()?;
+        if tokens.log_probabilities.len() != tokens.completion.len() {
+            return Some("its tokens and their log-probabilities differ in number");
+        }
+        let is_finite = tokens.log_probabilities.iter().all(|value| value.is_finite());
+        (!is_finite).then_some("a log-probability is not a finite number")
+    }
 }
 
 fn microseconds(duration: Duration) -> u64 {

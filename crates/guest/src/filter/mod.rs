@@ -1,0 +1,7 @@
+//! The system call filter every program runs under.
+
+mod assemble;
+mod list;
+
+pub(crate) use assemble::assemble;
+pub(crate) use list::cage_rules;

@@ -1,0 +1,85 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn limit(soft: u64) -> ResourceLimit {
+    ResourceLimit { resource: 7, soft, hard: soft + 1, ..ResourceLimit::default() }
+}
+
+#[test]
+fn a_request_reads_back() {
+    let message = RunMessage {
+        generation: 9,
+        programs: &["/bin/true", "/usr/bin/true"],
+        arguments: &["true", ""],
+        variables: &["A=1".to_owned()],
+        resource_limits: &[limit(5), limit(6)],
+        cgroup_entry: CgroupEntry::CloneInto,
+    };
+    let bytes = message.encode().unwrap();
+    let header = RunHeader::decode(&bytes).unwrap();
+    assert_eq!((header.generation, header.counts, header.resource_limits_len), (9, [2, 2, 1], 2));
+    assert_eq!((header.resource_limits[1].soft, header.resource_limits[1].hard), (6, 7));
+    assert_eq!(&bytes[header.strings_at..], b"/bin/true\0/usr/bin/true\0true\0\0A=1\0");
+}
+
+#[test]
+fn oversized_requests_are_refused_by_name() {
+    let encode = |arguments: &[&str]| {
+        RunMessage { generation: 1, programs: &["/x"], arguments, variables: &[], resource_limits: &[], cgroup_entry: CgroupEntry::Tasks }
+            .encode()
+    };
+    assert_eq!(encode(&["a"; REQUEST_STRINGS_MAX]), Err(RequestTooLarge::Strings));
+    assert_eq!(encode(&[&"a".repeat(REQUEST_BYTES_MAX)]), Err(RequestTooLarge::Bytes));
+    assert_eq!(encode(&["a\0b"]), Err(RequestTooLarge::Nul));
+}
+
+#[test]
+fn reports_commands_and_setups_read_back() {
+    let ended = Ended { status: 0x0b, alone: true, at_ns: 5, cpu_us: 6, max_rss_kib: 7, disk_used: 8, disk_full: true };
+    let reports = [
+        Report::Started { at_ns: 77 },
+        Report::Ended(ended),
+        Report::Failed { stage: Stage::Exec, errno: Errno::NOENT },
+        Report::Reaped { next_ready: true },
+    ];
+    for report in reports {
+        assert_eq!(Report::decode(&report.encode(3)), Some((3, report)));
+    }
+    for command in [Command::Start { slot: 4 }, Command::Kill { slot: 5, generation: 6 }] {
+        assert_eq!(Command::decode(&command.encode()), Some(command));
+    }
+    let setup = Setup { slot: 1, uid: 2 };
+    assert_eq!(Setup::decode(&setup.encode()), Some(setup));
+}
+
+proptest! {
+    #[test]
+    fn hostile_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..256)) {
+        let _report = Report::decode(&bytes);
+        let _command = Command::decode(&bytes);
+        let _setup = Setup::decode(&bytes);
+        if let Some(header) = RunHeader::decode(&bytes) {
+            prop_assert!(header.strings_at <= bytes.len());
+        }
+    }
+
+    #[test]
+    fn a_corrupted_request_is_refused_or_still_consistent(at in 0_usize..80, value in any::<u8>()) {
+        let message = RunMessage {
+            generation: 1,
+            programs: &["/bin/true"],
+            arguments: &["true"],
+            variables: &["PATH=/bin".to_owned()],
+            resource_limits: &[limit(1)],
+            cgroup_entry: CgroupEntry::Tasks,
+        };
+        let mut bytes = message.encode().unwrap();
+        let at = at % bytes.len();
+        bytes[at] = value;
+        if let Some(header) = RunHeader::decode(&bytes) {
+            let strings = &bytes[header.strings_at..];
+            prop_assert_eq!(strings.iter().filter(|b| **b == 0).count(), header.counts.iter().sum::<usize>());
+        }
+    }
+}

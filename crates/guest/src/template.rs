@@ -1,0 +1,187 @@
+//! The read-only view of the host that every cage starts from.
+//!
+//! Built once, in the launcher's own mount namespace, and copied by the kernel for each cage: a dozen mounts
+//! are cheaper to copy than a host's. The host's own tree is detached at the end, so that no path leads to it.
+
+use std::ffi::CString;
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
+use rustix::mount::{
+    MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind_recursive, mount_change, unmount,
+};
+use rustix::process::{chdir, pivot_root};
+use rollcage_sys::mount as attributes;
+
+/// Trees of the host that hold toolchains. On most systems all but `/usr` are links into it.
+const HOST_TREES: [&str; 7] = ["usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32"];
+
+/// Entries of the host's `/etc` that toolchains need and that hold nothing private.
+const ETC_ENTRIES: [&str; 8] =
+    ["ld.so.cache", "ld.so.conf", "ld.so.conf.d", "alternatives", "magic", "mime.types", "services", "protocols"];
+/// Prefixes of further such entries: `java-17-openjdk`, `python3.11`, …
+const ETC_PREFIXES: [&str; 6] = ["java-", "python", "perl", "R", "lua", "php"];
+
+/// Devices a program may open: name, major, minor. See Documentation/admin-guide/devices.txt.
+const DEVICES: [(&str, u32, u32); 5] =
+    [("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9)];
+
+/// Links every program expects below `/dev`; shared memory lives in the cage's own `/tmp`.
+const DEVICE_LINKS: [(&str, &str); 5] = [
+    ("fd", "/proc/self/fd"),
+    ("stdin", "/proc/self/fd/0"),
+    ("stdout", "/proc/self/fd/1"),
+    ("stderr", "/proc/self/fd/2"),
+    ("shm", "/ws/tmp"),
+];
+
+/// The template itself holds only directories, links and copies of small files from `/etc`.
+const TEMPLATE_OPTIONS: &std::ffi::CStr = c"mode=0755,size=16m";
+
+/// Where the template could not be built.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {action} `{path}`")]
+pub(crate) struct TemplateError {
+    action: &'static str,
+    path: PathBuf,
+    #[source]
+    source: io::Error,
+}
+
+fn at<E: Into<io::Error>>(action: &'static str, path: &Path) -> impl FnOnce(E) -> TemplateError {
+    move |source| TemplateError { action, path: path.to_owned(), source: source.into() }
+}
+
+/// Replaces the calling process's root by a template built on the empty directory `root`. The process must be
+/// alone in its mount namespace. `uids` get a name in `/etc/passwd`.
+pub(crate) fn enter(root: &Path, uids: &[u32]) -> Result<(), TemplateError> {
+    let host = Path::new("/");
+    // First of all: nothing mounted from here on may propagate to the host.
+    mount_change(host, MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).map_err(at("make private", host))?;
+    let flags = MountFlags::NOSUID | MountFlags::NODEV;
+    mount("tmpfs", root, "tmpfs", flags, TEMPLATE_OPTIONS).map_err(at("mount a tmpfs on", root))?;
+
+    host_trees(root)?;
+    devices(&root.join("dev"))?;
+    configuration(&root.join("etc"), uids)?;
+    for name in ["proc", "ws", "ws/work", "ws/tmp", "var", "run"] {
+        directory(&root.join(name), 0o755)?;
+    }
+    link("/ws/tmp", &root.join("tmp"))?;
+    link("/ws/tmp", &root.join("var/tmp"))?;
+
+    // Recursively, because a read-only rebind of the top mount leaves those below it writable.
+    let path = c_path(root);
+    attributes::set_attributes_recursively(CWD, &path, attributes::READ_ONLY).map_err(at("make read-only", root))?;
+    // With `.` for both, the old root ends up mounted over the new one and is then detached: no directory has
+    // to be set aside for it.
+    chdir(root).map_err(at("enter", root))?;
+    pivot_root(".", ".").map_err(at("pivot to", root))?;
+    unmount(".", UnmountFlags::DETACH).map_err(at("detach the host below", root))?;
+    chdir(host).map_err(at("enter", host))
+}
+
+fn host_trees(root: &Path) -> Result<(), TemplateError> {
+    for name in HOST_TREES {
+        let source = Path::new("/").join(name);
+        let target = root.join(name);
+        match fs::symlink_metadata(&source) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(at("look at", &source)(error)),
+            Ok(metadata) if metadata.is_symlink() => {
+                let to = fs::read_link(&source).map_err(at("read the link", &source))?;
+                link(to, &target)?;
+            }
+            Ok(_) => {
+                directory(&target, 0o755)?;
+                mount_bind_recursive(&source, &target).map_err(at("bind", &source))?;
+                let confined = attributes::READ_ONLY | attributes::NO_SUID | attributes::NO_DEV;
+                attributes::set_attributes_recursively(CWD, &c_path(&target), confined)
+                    .map_err(at("confine the bind of", &source))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn devices(dev: &Path) -> Result<(), TemplateError> {
+    directory(dev, 0o755)?;
+    // A mount of its own: the only one where device nodes work.
+    let flags = MountFlags::NOSUID | MountFlags::NOEXEC;
+    mount("tmpfs", dev, "tmpfs", flags, c"mode=0755,size=64k").map_err(at("mount a tmpfs on", dev))?;
+    for (name, major, minor) in DEVICES {
+        let node = dev.join(name);
+        mknodat(CWD, &node, FileType::CharacterDevice, Mode::from_raw_mode(0o666), makedev(major, minor))
+            .map_err(at("create the device", &node))?;
+        fs::set_permissions(&node, fs::Permissions::from_mode(0o666)).map_err(at("open up", &node))?;
+    }
+    DEVICE_LINKS.iter().try_for_each(|(name, to)| link(to, &dev.join(name)))
+}
+
+fn configuration(etc: &Path, uids: &[u32]) -> Result<(), TemplateError> {
+    directory(etc, 0o755)?;
+    let mut passwd = String::from("root:x:0:0:root:/nonexistent:/usr/sbin/nologin\n");
+    let mut group = String::from("root:x:0:\n");
+    for uid in uids {
+        passwd.push_str(&format!("sandbox:x:{uid}:{uid}:sandbox:/tmp:/bin/sh\n"));
+        group.push_str(&format!("sandbox:x:{uid}:\n"));
+    }
+    for (name, text) in [
+        ("passwd", passwd.as_str()),
+        ("group", &group),
+        ("hosts", "127.0.0.1 localhost cage\n::1 localhost\n"),
+        ("nsswitch.conf", "passwd: files\ngroup: files\nhosts: files\n"),
+        ("hostname", "cage\n"),
+    ] {
+        let path = etc.join(name);
+        fs::write(&path, text).map_err(at("write", &path))?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).map_err(at("open up", &path))?;
+    }
+    let host_etc = Path::new("/etc");
+    for entry in fs::read_dir(host_etc).map_err(at("list", host_etc))? {
+        let name = entry.map_err(at("list", host_etc))?.file_name();
+        let text = name.to_string_lossy();
+        if ETC_ENTRIES.contains(&&*text) || ETC_PREFIXES.iter().any(|prefix| text.starts_with(prefix)) {
+            copy_tree(&host_etc.join(&name), &etc.join(&name))?;
+        }
+    }
+    Ok(())
+}
+
+/// Copies what everyone may read; links stay links.
+fn copy_tree(from: &Path, to: &Path) -> Result<(), TemplateError> {
+    let metadata = fs::symlink_metadata(from).map_err(at("look at", from))?;
+    if metadata.is_symlink() {
+        return link(fs::read_link(from).map_err(at("read the link", from))?, to);
+    }
+    // What the host keeps from ordinary users is kept from cages too.
+    if metadata.permissions().mode() & 0o004 == 0 {
+        return Ok(());
+    }
+    if metadata.is_dir() {
+        directory(to, 0o755)?;
+        for entry in fs::read_dir(from).map_err(at("list", from))? {
+            let name = entry.map_err(at("list", from))?.file_name();
+            copy_tree(&from.join(&name), &to.join(&name))?;
+        }
+    } else if metadata.is_file() {
+        fs::copy(from, to).map_err(at("copy", from))?;
+    }
+    Ok(())
+}
+
+fn directory(path: &Path, mode: u32) -> Result<(), TemplateError> {
+    fs::DirBuilder::new().mode(mode).create(path).map_err(at("create", path))
+}
+
+fn link(to: impl AsRef<Path>, path: &Path) -> Result<(), TemplateError> {
+    symlink(to, path).map_err(at("link", path))
+}
+
+fn c_path(path: &Path) -> CString {
+    CString::new(path.as_os_str().as_bytes()).expect("paths from the file system contain no NUL")
+}

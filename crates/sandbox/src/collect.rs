@@ -1,0 +1,117 @@
+//! Reads files back from a workspace whose owner was hostile.
+//!
+//! Links are never followed, nothing is opened that could block or is not a regular file, and count, depth and
+//! size are bounded. What does not fit is counted, so that a caller knows something is missing.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use rollcage_types::{Collect, FileEntry, RelativePath};
+use rustix::fs::{Dir, FileType, Mode, OFlags, ResolveFlags, fstat, openat2};
+use rustix::io::Errno;
+
+/// More than any compiler leaves behind; a bomb of small files stops here.
+const FILES_MAX: usize = 1024;
+/// All files together. They are held in memory.
+const BYTES_MAX: u64 = 128 * 1024 * 1024;
+/// Directories within directories.
+const DEPTH_MAX: usize = 16;
+/// Directory entries looked at, whatever they are.
+const ENTRIES_MAX: usize = 16 * 1024;
+
+/// What was read, and how many entries were left behind.
+#[derive(Debug, Default)]
+pub(crate) struct Collected {
+    pub(crate) files: Vec<FileEntry>,
+    pub(crate) omitted: u64,
+    bytes: u64,
+    entries: usize,
+}
+
+/// Reads what `collect` asks for below `directory`.
+pub(crate) fn collect(directory: &OwnedFd, collect: &Collect) -> Result<Collected, Errno> {
+    let mut collected = Collected::default();
+    match collect {
+        Collect::Nothing => {}
+        Collect::Files(paths) => {
+            for path in paths {
+                collected.take_file(directory, path);
+            }
+        }
+        Collect::Everything => {
+            collected.walk(directory, "", 0)?;
+            collected.files.sort_by(|a, b| a.path.cmp(&b.path));
+        }
+    }
+    Ok(collected)
+}
+
+fn open_beneath(directory: &OwnedFd, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    // O_NONBLOCK: opening a FIFO must not wait for a writer.
+    openat2(directory, path, flags | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty(), resolve)
+}
+
+impl Collected {
+    fn walk(&mut self, root: &OwnedFd, prefix: &str, depth: usize) -> Result<(), Errno> {
+        let path = if prefix.is_empty() { "." } else { prefix };
+        let listing = Dir::new(open_beneath(root, path, OFlags::RDONLY | OFlags::DIRECTORY)?)?;
+        for entry in listing {
+            let entry = entry?;
+            let name = entry.file_name().to_bytes();
+            if name == b"." || name == b".." {
+                continue;
+            }
+            self.entries += 1;
+            let joined = std::str::from_utf8(name).ok().map(|name| {
+                if prefix.is_empty() { name.to_owned() } else { format!("{prefix}/{name}") }
+            });
+            match (joined, entry.file_type()) {
+                _ if self.entries > ENTRIES_MAX => {
+                    self.omitted += 1;
+                    return Ok(());
+                }
+                (Some(path), FileType::Directory) if depth < DEPTH_MAX => self.walk(root, &path, depth + 1)?,
+                (Some(path), FileType::RegularFile) => match RelativePath::new(&path) {
+                    Ok(path) => self.take_file(root, &path),
+                    Err(_) => self.omitted += 1,
+                },
+                _ => self.omitted += 1,
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes one file if it is there, regular and fits. A file that is not there is not an omission.
+    fn take_file(&mut self, root: &OwnedFd, path: &RelativePath) {
+        match self.read_file(root, path) {
+            Ok(Some(file)) => self.files.push(file),
+            Ok(None) => self.omitted += 1,
+            Err(Errno::NOENT) => {}
+            Err(_) => self.omitted += 1,
+        }
+    }
+
+    fn read_file(&mut self, root: &OwnedFd, path: &RelativePath) -> Result<Option<FileEntry>, Errno> {
+        let file = open_beneath(root, path.as_str(), OFlags::RDONLY)?;
+        let status = fstat(&file)?;
+        let regular = FileType::from_raw_mode(status.st_mode) == FileType::RegularFile;
+        let size = status.st_size.cast_unsigned();
+        if !regular || self.files.len() >= FILES_MAX || self.bytes.saturating_add(size) > BYTES_MAX {
+            return Ok(None);
+        }
+        // The size is bounded above, and the program that could change it is dead.
+        let mut content = vec![0; usize::try_from(size).unwrap_or(0)];
+        let mut filled = 0;
+        while filled < content.len() {
+            match rustix::io::read(&file, &mut content[filled..])? {
+                0 => break,
+                count => filled += count,
+            }
+        }
+        content.truncate(filled);
+        self.bytes += filled as u64;
+        let executable = status.st_mode & 0o100 != 0;
+        Ok(Some(FileEntry { path: path.clone(), content: Arc::from(content), executable }))
+    }
+}

@@ -1,0 +1,148 @@
+//! Starts the launcher and introduces the slots to it.
+
+use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use rollcage_guest::LAUNCHER_ARGUMENT;
+use rollcage_guest::protocol::Setup;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recv,
+    sendmsg, socketpair, sockopt,
+};
+
+use crate::error::HostError;
+use crate::host::LauncherProgram;
+
+/// It takes milliseconds; a machine that needs this long is not one to run programs on.
+const START_WAIT: Duration = Duration::from_secs(20);
+/// Room for the largest request in one packet.
+const SOCKET_BUFFER: usize = 512 * 1024;
+
+/// The launcher, as its supervisor holds it. Dropping it ends every cage.
+#[derive(Debug)]
+pub(crate) struct Launcher {
+    control: Option<OwnedFd>,
+    process: Child,
+    /// Version of the Landlock interface it found.
+    pub(crate) landlock_abi: u32,
+}
+
+/// A pair of connected packet sockets: ours, and the one to give away.
+pub(crate) fn packet_sockets() -> Result<(OwnedFd, OwnedFd), Errno> {
+    let flags = SocketFlags::CLOEXEC;
+    let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
+    // Forced, because the system's default maximum is smaller than a large request.
+    sockopt::set_socket_send_buffer_size_force(&ours, SOCKET_BUFFER)?;
+    Ok((ours, theirs))
+}
+
+/// Sends one packet with descriptors.
+pub(crate) fn send_with<const SPACE: usize>(
+    socket: BorrowedFd<'_>,
+    bytes: &[u8],
+    descriptors: &[BorrowedFd<'_>],
+) -> Result<(), Errno> {
+    let mut space = [MaybeUninit::uninit(); SPACE];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    let fits = ancillary.push(SendAncillaryMessage::ScmRights(descriptors));
+    debug_assert!(fits, "the caller sizes the buffer");
+    loop {
+        match sendmsg(socket, &[IoSlice::new(bytes)], &mut ancillary, SendFlags::NOSIGNAL) {
+            Err(Errno::INTR) => {}
+            other => return other.map(|_sent| ()),
+        }
+    }
+}
+
+impl Launcher {
+    /// Starts the launcher with its template on the directory `root`. Each of `slots` is a uid and a socket.
+    pub(crate) fn start(
+        program: &LauncherProgram,
+        root: &Path,
+        slots: &[(u32, OwnedFd)],
+    ) -> Result<Self, HostError> {
+        let system = |action| move |errno: Errno| HostError::System { action, source: errno.into() };
+        let (control, theirs) = packet_sockets().map_err(system("create the control socket"))?;
+        let mut command = match program {
+            // The link, not the path it had: the file may have been replaced since.
+            LauncherProgram::CurrentExecutable => Command::new("/proc/self/exe"),
+            LauncherProgram::Path(path) => Command::new(path),
+        };
+        let process = command
+            .arg(LAUNCHER_ARGUMENT)
+            .arg(root)
+            .arg(slots.len().to_string())
+            .env_clear()
+            .current_dir("/")
+            .stdin(Stdio::from(theirs))
+            .stdout(Stdio::null())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .map_err(|source| HostError::System { action: "start the launcher process", source })?;
+        // From here on, dropping `launcher` ends the process.
+        let mut launcher = Self { control: Some(control), process, landlock_abi: 0 };
+        for (index, (uid, socket)) in slots.iter().enumerate() {
+            let slot = u32::try_from(index).expect("a slot index is below SLOTS_MAX");
+            let setup = Setup { slot, uid: *uid }.encode();
+            match send_with::<{ rustix::cmsg_space!(ScmRights(1)) }>(launcher.control(), &setup, &[socket.as_fd()]) {
+                // It has ended; its answer says why.
+                Ok(()) | Err(Errno::PIPE | Errno::CONNRESET) => {}
+                Err(errno) => return Err(system("introduce a slot to the launcher")(errno)),
+            }
+        }
+        launcher.landlock_abi = launcher.await_answer()?;
+        Ok(launcher)
+    }
+
+    /// The socket for commands.
+    pub(crate) fn control(&self) -> BorrowedFd<'_> {
+        self.control.as_ref().expect("taken only when dropped").as_fd()
+    }
+
+    fn await_answer(&self) -> Result<u32, HostError> {
+        let said = |message: String| HostError::Launcher { message };
+        let timeout = Timespec::try_from(START_WAIT).expect("a constant of seconds fits");
+        let mut ready = [PollFd::from_borrowed_fd(self.control(), PollFlags::IN)];
+        match poll(&mut ready, Some(&timeout)) {
+            Ok(0) => return Err(said(format!("no answer within {} s", START_WAIT.as_secs()))),
+            Ok(_) => {}
+            Err(errno) => {
+                return Err(HostError::System { action: "wait for the launcher", source: errno.into() });
+            }
+        }
+        /// An error message of the launcher's is a sentence.
+        const ANSWER_MAX: usize = 4096;
+        let mut buffer = [0; ANSWER_MAX];
+        let length = recv(self.control(), &mut buffer, RecvFlags::empty()).map_or(0, |(length, _)| length);
+        match buffer.get(..length) {
+            Some([b'+', abi @ ..]) => std::str::from_utf8(abi)
+                .ok()
+                .and_then(|text| text.parse().ok())
+                .ok_or_else(|| said("it answered with nonsense".to_owned())),
+            Some([b'-', message @ ..]) => Err(said(String::from_utf8_lossy(message).into_owned())),
+            _ => Err(said("it ended without a word".to_owned())),
+        }
+    }
+
+    /// The process to look for when something is left.
+    pub(crate) fn process_id(&self) -> u32 {
+        self.process.id()
+    }
+}
+
+impl Drop for Launcher {
+    fn drop(&mut self) {
+        // The launcher reads end of file, exits, and the kernel ends every process of its pid namespace.
+        drop(self.control.take());
+        let waited: io::Result<_> = self.process.wait();
+        if let Err(error) = waited {
+            tracing::warn!(%error, "cannot wait for the launcher");
+        }
+    }
+}

@@ -1,0 +1,345 @@
+//! Watches one run from the request to its end.
+//!
+//! One loop waits on the cage's socket, both output pipes, the input pipe and the caller's cancellation, until the
+//! earliest deadline. Both pipes are drained at once, so a program that fills one never blocks the other.
+
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rollcage_guest::Stage;
+use rollcage_guest::protocol::{Ended, Report};
+use rollcage_types::{ByteSize, Enforcement, ExecOutcome, ExecRequest, LimitKind, Usage};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::cancel::Cancel;
+use crate::capture::{CHUNK, Stream};
+use crate::cgroup::GroupError;
+use crate::collect;
+use crate::error::SandboxError;
+use crate::outcome::{Evidence, Killed, over_cpu, termination};
+use crate::plan;
+use crate::slot::{CAGE_WAIT, Slot};
+use crate::workspace::{Sharing, Workspace};
+
+/// A tree close to its CPU limit is looked at this often; the limit is exact to this much per processor.
+const CPU_CHECK_MIN: Duration = Duration::from_millis(5);
+
+/// What all runs of a host share.
+#[derive(Debug)]
+pub(crate) struct Setting<'a> {
+    pub(crate) control: BorrowedFd<'a>,
+    pub(crate) sharing: Sharing,
+    pub(crate) processors: u32,
+    pub(crate) enforcement: &'a Arc<Enforcement>,
+}
+
+/// Runs `request` in the cage of `slot`.
+pub(crate) fn run(
+    setting: &Setting<'_>,
+    slot: &mut Slot,
+    request: &ExecRequest,
+    cancel: &Cancel,
+) -> Result<ExecOutcome, SandboxError> {
+    slot.ready(setting.control)?;
+    let outcome = Run::start(setting, slot, request).and_then(|run| run.supervise(setting, slot, request, cancel));
+    if outcome.is_err() {
+        slot.abandon(setting.control);
+    }
+    outcome
+}
+
+fn system(action: &'static str) -> impl FnOnce(Errno) -> SandboxError {
+    move |errno| SandboxError::System { action, source: errno.into() }
+}
+
+fn group(error: GroupError) -> SandboxError {
+    SandboxError::System { action: "use the cage's cgroup", source: std::io::Error::other(error) }
+}
+
+/// Nanoseconds on the clock the stub uses too.
+fn now() -> Duration {
+    let now = clock_gettime(ClockId::Monotonic);
+    Duration::new(now.tv_sec.cast_unsigned(), u32::try_from(now.tv_nsec).unwrap_or(0))
+}
+
+struct Run {
+    workspace: Workspace,
+    stdin: Option<OwnedFd>,
+    /// How much of the request's input has been written.
+    stdin_written: usize,
+    stdout: Stream,
+    stderr: Stream,
+    sent_at: Duration,
+    /// When the program was executed.
+    started_at: Option<Duration>,
+    /// When output last came.
+    heard_at: Duration,
+    /// When CPU time is worth looking at again.
+    cpu_check_at: Duration,
+    killed: Option<Killed>,
+    ended: Option<Ended>,
+    reaped: bool,
+}
+
+impl Run {
+    /// Prepares everything the cage needs and hands it over.
+    fn start(setting: &Setting<'_>, slot: &mut Slot, request: &ExecRequest) -> Result<Self, SandboxError> {
+        let uid = slot.uid;
+        let message = plan::encode(request, slot.generation(), slot.cgroup_entry())?;
+        let workspace =
+            Workspace::create(setting.sharing, &request.limits, uid).map_err(system("create a workspace"))?;
+        workspace.place(&request.files, uid)?;
+        slot.cgroup.begin(&request.limits).map_err(group)?;
+        let (stdin_theirs, stdin) = pipe_for(uid, End::Write)?;
+        let (stdout_theirs, stdout) = pipe_for(uid, End::Read)?;
+        let (stderr_theirs, stderr) = pipe_for(uid, End::Read)?;
+        let theirs = [&stdin_theirs, &stdout_theirs, &stderr_theirs, &workspace.work, &workspace.tmp];
+        slot.send(&message, theirs.map(OwnedFd::as_fd))?;
+        let sent_at = now();
+        let mut run = Self {
+            workspace,
+            stdin: Some(stdin),
+            stdin_written: 0,
+            stdout: Stream::new(stdout, &request.capture),
+            stderr: Stream::new(stderr, &request.capture),
+            sent_at,
+            started_at: None,
+            heard_at: sent_at,
+            cpu_check_at: sent_at + request.limits.cpu_time / setting.processors.max(1),
+            killed: None,
+            ended: None,
+            reaped: false,
+        };
+        run.feed(&request.stdin)?;
+        Ok(run)
+    }
+
+    fn supervise(
+        mut self,
+        setting: &Setting<'_>,
+        slot: &mut Slot,
+        request: &ExecRequest,
+        cancel: &Cancel,
+    ) -> Result<ExecOutcome, SandboxError> {
+        let mut buffer = vec![0; CHUNK];
+        let watch = cancel.watch(&slot.waker);
+        if watch.is_none() {
+            self.kill(setting, slot, Killed::Cancelled)?;
+        }
+        while !self.is_over() {
+            self.wait(slot, request)?;
+            self.read_output(&mut buffer)?;
+            self.feed(&request.stdin)?;
+            while let Some(report) = slot.next_report()? {
+                self.hear(report, request)?;
+            }
+            if cancel.is_cancelled() {
+                self.kill(setting, slot, Killed::Cancelled)?;
+            }
+            if let Some(limit) = self.limit_reached(setting, slot, request)? {
+                self.kill(setting, slot, Killed::Limit(limit))?;
+            }
+        }
+        drop(watch);
+        self.finish(setting, slot, request, &mut buffer)
+    }
+
+    /// Over when the program's process ended and took its tree along, or when nothing of the cage is left.
+    fn is_over(&self) -> bool {
+        self.reaped || self.ended.is_some_and(|ended| ended.alone)
+    }
+
+    fn wait(&self, slot: &Slot, request: &ExecRequest) -> Result<(), SandboxError> {
+        let mut watched = Vec::with_capacity(5);
+        watched.push(PollFd::from_borrowed_fd(slot.socket(), PollFlags::IN));
+        if self.killed.is_none() {
+            watched.push(PollFd::new(&*slot.waker, PollFlags::IN));
+        }
+        watched.extend([&self.stdout, &self.stderr].into_iter().filter_map(|stream| {
+            stream.pipe.as_ref().map(|pipe| PollFd::new(pipe, PollFlags::IN))
+        }));
+        watched.extend(self.stdin.as_ref().map(|pipe| PollFd::new(pipe, PollFlags::OUT)));
+        let until = self.next_deadline(request).saturating_sub(now());
+        let timeout = Timespec::try_from(until).map_err(|_too_far| system("set a deadline")(Errno::OVERFLOW))?;
+        match poll(&mut watched, Some(&timeout)) {
+            Ok(_) | Err(Errno::INTR) => Ok(()),
+            Err(errno) => Err(system("wait for the cage")(errno)),
+        }
+    }
+
+    fn next_deadline(&self, request: &ExecRequest) -> Duration {
+        let limits = &request.limits;
+        // A killed cage, or one not yet started, is our own affair and has our own bound.
+        let Some(started) = self.started_at.filter(|_| self.killed.is_none()) else {
+            return self.sent_at.max(self.heard_at) + CAGE_WAIT;
+        };
+        let wall = started + limits.wall_time;
+        let idle = limits.idle_time.map_or(wall, |idle| self.heard_at + idle);
+        wall.min(idle).min(self.cpu_check_at)
+    }
+
+    fn limit_reached(
+        &mut self,
+        setting: &Setting<'_>,
+        slot: &Slot,
+        request: &ExecRequest,
+    ) -> Result<Option<LimitKind>, SandboxError> {
+        let (limits, now) = (&request.limits, now());
+        if self.killed.is_some() {
+            let waited = now.saturating_sub(self.heard_at.max(self.sent_at));
+            let seconds = CAGE_WAIT.as_secs();
+            return if waited > CAGE_WAIT { Err(SandboxError::Unkillable { seconds }) } else { Ok(None) };
+        }
+        if self.output() > limits.output.as_u64() {
+            return Ok(Some(LimitKind::Output));
+        }
+        let Some(started) = self.started_at else {
+            let seconds = CAGE_WAIT.as_secs();
+            let late = now.saturating_sub(self.sent_at) > CAGE_WAIT;
+            return if late { Err(SandboxError::NotReady { seconds }) } else { Ok(None) };
+        };
+        if now >= self.cpu_check_at {
+            let used = slot.cgroup.cpu_so_far().map_err(group)?;
+            if over_cpu(used, limits) {
+                return Ok(Some(LimitKind::CpuTime));
+            }
+            // The limit cannot be reached sooner than with every processor busy.
+            let left = limits.cpu_time.saturating_sub(used) / setting.processors.max(1);
+            self.cpu_check_at = now + left.max(CPU_CHECK_MIN);
+        }
+        if now >= started + limits.wall_time {
+            return Ok(Some(LimitKind::WallTime));
+        }
+        let idle = limits.idle_time.is_some_and(|idle| now >= self.heard_at + idle);
+        Ok(idle.then_some(LimitKind::IdleTime))
+    }
+
+    const fn output(&self) -> u64 {
+        self.stdout.total() + self.stderr.total()
+    }
+
+    fn kill(&mut self, setting: &Setting<'_>, slot: &Slot, why: Killed) -> Result<(), SandboxError> {
+        if self.killed.is_none() {
+            slot.kill(setting.control)?;
+            self.killed = Some(why);
+            self.heard_at = now();
+        }
+        Ok(())
+    }
+
+    fn read_output(&mut self, buffer: &mut [u8]) -> Result<(), SandboxError> {
+        for stream in [&mut self.stdout, &mut self.stderr] {
+            if stream.read_some(buffer).map_err(system("read the program's output"))? && self.killed.is_none() {
+                self.heard_at = now();
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes as much input as the pipe takes, and closes it when all is written or nobody reads.
+    fn feed(&mut self, input: &[u8]) -> Result<(), SandboxError> {
+        let Some(pipe) = &self.stdin else { return Ok(()) };
+        while let Some(rest) = input.get(self.stdin_written..).filter(|rest| !rest.is_empty()) {
+            match rustix::io::write(pipe, rest) {
+                Ok(count) => self.stdin_written += count,
+                Err(Errno::AGAIN) => return Ok(()),
+                Err(Errno::INTR) => {}
+                Err(Errno::PIPE) => break,
+                Err(errno) => return Err(system("write the program's input")(errno)),
+            }
+        }
+        self.stdin = None;
+        Ok(())
+    }
+
+    fn hear(&mut self, report: Report, request: &ExecRequest) -> Result<(), SandboxError> {
+        match report {
+            Report::Started { at_ns } => {
+                let started = Duration::from_nanos(at_ns);
+                self.started_at = Some(started);
+                self.heard_at = self.heard_at.max(started);
+            }
+            Report::Ended(ended) => self.ended = Some(ended),
+            Report::Failed { stage: Stage::Exec, errno } => {
+                let program = request.argv.first().cloned().unwrap_or_default();
+                return Err(SandboxError::Exec { program, source: errno.into() });
+            }
+            Report::Failed { stage, errno } => return Err(SandboxError::Cage { stage, source: errno.into() }),
+            Report::Reaped { .. } => {
+                self.reaped = true;
+                // Unless we killed it, a cage says how it went before it goes.
+                if self.killed.is_none() && self.ended.is_none() {
+                    return Err(SandboxError::StubLost);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(
+        mut self,
+        setting: &Setting<'_>,
+        slot: &Slot,
+        request: &ExecRequest,
+        buffer: &mut [u8],
+    ) -> Result<ExecOutcome, SandboxError> {
+        let bound = request.limits.output.as_u64();
+        for stream in [&mut self.stdout, &mut self.stderr] {
+            stream.drain(buffer, bound).map_err(system("read the program's output"))?;
+        }
+        let account = slot.cgroup.account().map_err(group)?;
+        let output = self.output();
+        let evidence = Evidence {
+            killed: self.killed,
+            ended: self.ended,
+            account: &account,
+            output,
+            limits: &request.limits,
+        };
+        let ended_at = self.ended.map_or_else(now, |ended| Duration::from_nanos(ended.at_ns));
+        let usage = Usage {
+            cpu_time: account.cpu,
+            wall_time: self.started_at.map_or(Duration::ZERO, |started| ended_at.saturating_sub(started)),
+            memory: account.memory,
+            processes: account.processes,
+            output: ByteSize::bytes(output),
+            disk: ByteSize::bytes(self.ended.map_or(0, |ended| ended.disk_used)),
+        };
+        let collected = collect::collect(self.workspace.directory(), &request.collect)
+            .map_err(system("read files back from the workspace"))?;
+        Ok(ExecOutcome {
+            termination: termination(&evidence),
+            stdout: self.stdout.finish(),
+            stderr: self.stderr.finish(),
+            usage,
+            enforcement: Arc::clone(setting.enforcement),
+            files: collected.files,
+            files_omitted: collected.omitted,
+        })
+    }
+}
+
+/// Which end of a pipe is ours.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Read,
+    Write,
+}
+
+/// A pipe that belongs to `uid`, so that the program may reopen it as `/dev/stdin` and the like. Returns the
+/// program's end and ours, which does not block.
+fn pipe_for(uid: u32, ours: End) -> Result<(OwnedFd, OwnedFd), SandboxError> {
+    use rustix::fs::{Gid, OFlags, Uid, fchown, fcntl_setfl};
+    use rustix::pipe::{PipeFlags, pipe_with};
+    let make = || {
+        let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
+        fchown(&reader, Some(Uid::from_raw(uid)), Some(Gid::from_raw(uid)))?;
+        let (theirs, ours) = if ours == End::Read { (writer, reader) } else { (reader, writer) };
+        fcntl_setfl(&ours, OFlags::NONBLOCK)?;
+        Ok((theirs, ours))
+    };
+    make().map_err(system("create a pipe"))
+}

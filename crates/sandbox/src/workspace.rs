@@ -1,0 +1,125 @@
+//! The file system a cage may write to.
+//!
+//! A tmpfs made and filled here, outside any cage, and handed in as detached mounts. Its descriptor stays with
+//! us, so files can be read back after the cage is gone without entering anything.
+
+use std::os::fd::{AsFd as _, OwnedFd};
+
+use rollcage_types::{FileEntry, Limits};
+use rustix::fs::{AtFlags, Gid, Mode, OFlags, Uid, chownat, fchown, mkdirat, openat};
+use rustix::io::Errno;
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, OpenTreeFlags, fsconfig_create, fsconfig_set_string, fsmount, fsopen,
+    open_tree,
+};
+
+use crate::error::SandboxError;
+
+/// Files one workspace may hold. Each takes about a kilobyte of kernel memory, charged to the cage.
+const INODES_MAX: &str = "16384";
+
+/// Whether `/ws/work` and `/tmp` can be parts of one file system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sharing {
+    /// They share one size limit.
+    OneFileSystem,
+    /// The kernel cannot clone a part of a detached mount (before 6.15), so each has the limit to itself.
+    Separate,
+}
+
+/// A workspace on the way into a cage.
+#[derive(Debug)]
+pub(crate) struct Workspace {
+    /// To be mounted on `/ws/work`.
+    pub(crate) work: OwnedFd,
+    /// To be mounted on `/ws/tmp`.
+    pub(crate) tmp: OwnedFd,
+    /// The directory `/ws/work` is, for us.
+    directory: OwnedFd,
+}
+
+/// A full workspace must look like a full disk, not like an exhausted memory limit, so it stays below that.
+fn size(limits: &Limits) -> u64 {
+    limits.disk.as_u64().min(limits.memory.as_u64() / 8 * 7)
+}
+
+fn tmpfs(limits: &Limits, uid: u32) -> Result<OwnedFd, Errno> {
+    let context = fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    let (size, uid) = (size(limits).to_string(), uid.to_string());
+    for (key, value) in [("size", size.as_str()), ("nr_inodes", INODES_MAX), ("mode", "0700"), ("uid", &uid), ("gid", &uid)] {
+        fsconfig_set_string(context.as_fd(), key, value)?;
+    }
+    fsconfig_create(context.as_fd())?;
+    let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
+    fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes)
+}
+
+impl Workspace {
+    /// Finds out which kind of sharing this kernel allows.
+    pub(crate) fn probe() -> Result<Sharing, Errno> {
+        let root = tmpfs(&Limits::default(), 0)?;
+        mkdirat(&root, "work", Mode::RWXU)?;
+        Ok(if part(&root, "work").is_ok() { Sharing::OneFileSystem } else { Sharing::Separate })
+    }
+
+    /// Makes an empty workspace that belongs to `uid`.
+    pub(crate) fn create(sharing: Sharing, limits: &Limits, uid: u32) -> Result<Self, Errno> {
+        let root = tmpfs(limits, uid)?;
+        match sharing {
+            Sharing::OneFileSystem => {
+                let owner = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(uid)));
+                for name in ["work", "tmp"] {
+                    mkdirat(&root, name, Mode::RWXU)?;
+                    chownat(&root, name, owner.0, owner.1, AtFlags::empty())?;
+                }
+                let (work, tmp) = (part(&root, "work")?, part(&root, "tmp")?);
+                let directory = openat(&root, "work", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+                Ok(Self { work, tmp, directory })
+            }
+            Sharing::Separate => {
+                let directory = openat(&root, ".", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+                Ok(Self { work: root, tmp: tmpfs(limits, uid)?, directory })
+            }
+        }
+    }
+
+    /// Writes the files of a request.
+    pub(crate) fn place(&self, files: &[FileEntry], uid: u32) -> Result<(), SandboxError> {
+        for file in files {
+            self.place_one(file, uid).map_err(|errno| match errno {
+                Errno::NOSPC => SandboxError::FilesTooLarge { path: file.path.clone() },
+                _ => SandboxError::Place { path: file.path.clone(), source: errno.into() },
+            })?;
+        }
+        Ok(())
+    }
+
+    fn place_one(&self, file: &FileEntry, uid: u32) -> Result<(), Errno> {
+        let owner = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(uid)));
+        for parent in file.path.parents() {
+            match mkdirat(&self.directory, parent, Mode::RWXU) {
+                Ok(()) => chownat(&self.directory, parent, owner.0, owner.1, AtFlags::empty())?,
+                Err(Errno::EXIST) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mode = if file.executable { Mode::RWXU } else { Mode::RUSR | Mode::WUSR };
+        let written = openat(&self.directory, file.path.as_str(), flags, mode)?;
+        let mut rest = &*file.content;
+        while !rest.is_empty() {
+            let count = rustix::io::write(&written, rest)?;
+            rest = &rest[count..];
+        }
+        fchown(&written, owner.0, owner.1)
+    }
+
+    /// The directory the program worked in.
+    pub(crate) const fn directory(&self) -> &OwnedFd {
+        &self.directory
+    }
+}
+
+fn part(root: &OwnedFd, name: &str) -> Result<OwnedFd, Errno> {
+    open_tree(root, name, OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC)
+}

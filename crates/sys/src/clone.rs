@@ -1,0 +1,212 @@
+//! clone3(2): new processes that share our memory and run on a stack of their own.
+//!
+//! A cage's PID 1 is made this way because it costs no copy of page tables. The price is that it may only run
+//! code that allocates nothing, locks nothing and touches no thread-local storage.
+#![expect(unsafe_code, reason = "clone3 starts code on a stack we provide")]
+#![expect(clippy::cast_possible_truncation, reason = "c_long and isize have one width on x86_64")]
+
+use core::arch::asm;
+use core::ffi::c_void;
+use core::ptr::NonNull;
+use std::os::fd::{FromRawFd as _, OwnedFd};
+
+use rustix::io::Errno;
+use rustix::process::Pid;
+
+use crate::raw::syscall;
+
+/// The namespaces of a cage at level full; the network namespace is the launcher's own, which is empty.
+pub const CAGE_NAMESPACES: u64 = (libc::CLONE_NEWNS
+    | libc::CLONE_NEWPID
+    | libc::CLONE_NEWIPC
+    | libc::CLONE_NEWUTS
+    | libc::CLONE_NEWCGROUP) as u64;
+
+/// What a new process starts with.
+pub type Entry = unsafe extern "C" fn(*mut c_void) -> !;
+
+/// A stack for one cloned process at a time, with an inaccessible page below it.
+#[derive(Debug)]
+pub struct Stack {
+    base: NonNull<c_void>,
+    bytes: usize,
+}
+
+/// Enough for a stub or a child: neither recurses nor keeps large arrays.
+const STACK_BYTES: usize = 64 * 1024;
+const GUARD_BYTES: usize = 4096;
+
+impl Stack {
+    /// Maps a new stack.
+    pub fn new() -> Result<Self, Errno> {
+        use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap_anonymous, mprotect};
+        let bytes = STACK_BYTES + GUARD_BYTES;
+        // SAFETY: a fresh anonymous mapping at an address of the kernel's choosing touches no other memory.
+        let base = unsafe {
+            mmap_anonymous(core::ptr::null_mut(), bytes, ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE)?
+        };
+        // SAFETY: the first page of the mapping just made is ours and unused.
+        unsafe { mprotect(base, GUARD_BYTES, MprotectFlags::empty())? };
+        Ok(Self { base: NonNull::new(base).expect("mmap never returns null on success"), bytes })
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        // SAFETY: the mapping was made by `new` with this base and length and is unmapped once. Whoever ran on
+        // it has ended, as `spawn_sharing_memory` demands.
+        let _unmapped = unsafe { rustix::mm::munmap(self.base.as_ptr(), self.bytes) };
+    }
+}
+
+/// `struct clone_args` of `linux/sched.h`, up to `cgroup`.
+#[repr(C, align(8))]
+#[derive(Default)]
+struct CloneArgs {
+    flags: u64,
+    pidfd: u64,
+    child_tid: u64,
+    parent_tid: u64,
+    exit_signal: u64,
+    stack: u64,
+    stack_size: u64,
+    tls: u64,
+    set_tid: u64,
+    set_tid_size: u64,
+    cgroup: u64,
+}
+
+/// Of `linux/sched.h`; libc types it as i32, where it does not fit.
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+
+const CLONE_ARGS_BYTES: usize = size_of::<CloneArgs>();
+const _: () = assert!(CLONE_ARGS_BYTES == 88, "clone3 args must match CLONE_ARGS_SIZE_VER2");
+
+/// Whether the caller of [`spawn_sharing_memory`] goes on at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Caller {
+    /// It runs beside the new process.
+    Continues,
+    /// It is suspended until the new process calls execve or ends (vfork).
+    WaitsForExec,
+}
+
+/// A process started by [`spawn_sharing_memory`].
+#[derive(Debug)]
+pub struct Spawned {
+    /// Its number in the caller's pid namespace.
+    pub pid: Pid,
+    /// Refers to it whatever happens to its number; only for a caller that [`Caller::Continues`].
+    pub pidfd: Option<OwnedFd>,
+}
+
+/// Starts `entry(argument)` in a new process that shares this one's memory, in new `namespaces`.
+///
+/// With `cgroup` (a version 2 cgroup directory) the process starts there.
+///
+/// # Safety
+///
+/// `stack` must not be in use by any living process. `argument` must stay valid until the new process has
+/// called execve or ended. `entry` must not allocate, lock, panic, unwind or use thread-local storage.
+///
+/// [clone(2)](https://man7.org/linux/man-pages/man2/clone.2.html)
+pub unsafe fn spawn_sharing_memory(
+    namespaces: u64,
+    cgroup: Option<std::os::fd::BorrowedFd<'_>>,
+    caller: Caller,
+    stack: &Stack,
+    entry: Entry,
+    argument: *mut c_void,
+) -> Result<Spawned, Errno> {
+    use std::os::fd::AsRawFd as _;
+    let mut pidfd: i32 = -1;
+    let waiting = match caller {
+        Caller::WaitsForExec => libc::CLONE_VFORK,
+        Caller::Continues => libc::CLONE_PIDFD,
+    };
+    let (into_cgroup, cgroup) = match cgroup {
+        Some(fd) => (CLONE_INTO_CGROUP, u64::from(fd.as_raw_fd().cast_unsigned())),
+        None => (0, 0),
+    };
+    let args = CloneArgs {
+        flags: namespaces | libc::CLONE_VM as u64 | u64::from(waiting.cast_unsigned()) | into_cgroup,
+        pidfd: (&raw mut pidfd) as u64,
+        exit_signal: libc::SIGCHLD as u64,
+        stack: stack.base.as_ptr() as u64 + GUARD_BYTES as u64,
+        stack_size: STACK_BYTES as u64,
+        cgroup,
+        ..CloneArgs::default()
+    };
+    let result: isize;
+    // SAFETY: `args` outlives the call and has the size given. In the new process rsp is the top of `stack`,
+    // 16-byte aligned, which the call instruction turns into the alignment an extern "C" function expects;
+    // `entry` never returns, so the new process never leaves this block. In the caller only rax, rcx and r11
+    // change. The kernel preserves r12 and r13 for both.
+    unsafe {
+        asm!(
+            "syscall",
+            "test rax, rax",
+            "jnz 2f",
+            "xor ebp, ebp",
+            "mov rdi, r12",
+            "call r13",
+            "ud2",
+            "2:",
+            inlateout("rax") libc::SYS_clone3 as isize => result,
+            in("rdi") &raw const args,
+            in("rsi") CLONE_ARGS_BYTES,
+            in("r12") argument,
+            in("r13") entry as usize,
+            lateout("rcx") _,
+            lateout("r11") _,
+        );
+    }
+    if result < 0 {
+        return Err(Errno::from_raw_os_error(i32::try_from(-result).expect("errors lie between 1 and 4095")));
+    }
+    let pid = i32::try_from(result).expect("a pid fits its type");
+    let pid = Pid::from_raw(pid).expect("clone3 returns a positive pid to its caller");
+    // SAFETY: with CLONE_PIDFD the kernel stored a new descriptor that nobody else owns.
+    let pidfd = (caller == Caller::Continues).then(|| unsafe { OwnedFd::from_raw_fd(pidfd) });
+    Ok(Spawned { pid, pidfd })
+}
+
+/// Which side of [`fork_single_threaded`] we are on.
+#[derive(Debug)]
+pub enum Forked {
+    /// The new process.
+    Child,
+    /// The old one.
+    Parent {
+        /// The new process.
+        child: Pid,
+        /// Refers to it whatever happens to its number.
+        pidfd: OwnedFd,
+    },
+}
+
+/// Plain fork, with a pidfd.
+///
+/// # Safety
+///
+/// The process must have one thread: locks held by others would stay held in the child for ever.
+pub unsafe fn fork_single_threaded() -> Result<Forked, Errno> {
+    let mut pidfd: i32 = -1;
+    let args = CloneArgs {
+        flags: libc::CLONE_PIDFD as u64,
+        pidfd: (&raw mut pidfd) as u64,
+        exit_signal: libc::SIGCHLD as u64,
+        ..CloneArgs::default()
+    };
+    // SAFETY: `args` and `pidfd` outlive the call; without CLONE_VM the child gets a copy of this memory and
+    // returns here on a copy of this stack.
+    let result = unsafe { syscall(libc::SYS_clone3, [(&raw const args) as usize, CLONE_ARGS_BYTES, 0, 0, 0, 0]) }?;
+    match Pid::from_raw(i32::try_from(result).expect("a pid fits its type")) {
+        None => Ok(Forked::Child),
+        Some(child) => {
+            // SAFETY: on success the kernel stored a new descriptor that nobody else owns.
+            let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+            Ok(Forked::Parent { child, pidfd })
+        }
+    }
+}
