@@ -15,6 +15,7 @@ use rollcage_sys::Errno;
 use rollcage_sys::child::{Failure, Stage};
 use rollcage_sys::clone::{CAGE_NAMESPACES, Caller, Forked, Stack, fork_single_threaded, spawn_sharing_memory};
 use rustix::event::epoll;
+use rustix::fs::{Mode, OFlags};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, recvmsg, send};
 use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 use rustix::thread::{CapabilitySet, UnshareFlags};
@@ -36,8 +37,8 @@ pub fn main_if_asked() {
     }
     let (Some(root), Some(slots)) = (arguments.next(), arguments.next()) else { rollcage_sys::child::exit(2) };
     let slots = slots.to_str().and_then(|text| text.parse().ok()).unwrap_or(0);
-    let control = rustix::stdio::stdin();
-    let code = match run(control, &PathBuf::from(root), slots) {
+    let Ok(control) = take_control() else { rollcage_sys::child::exit(2) };
+    let code = match run(control.as_fd(), &PathBuf::from(root), slots) {
         Ok(()) => 0,
         Err(error) => {
             let mut text = error.to_string();
@@ -47,11 +48,19 @@ pub fn main_if_asked() {
                 text.push_str(&cause.to_string());
                 source = cause.source();
             }
-            let _unheard = send(control, format!("-{text}").as_bytes(), SendFlags::NOSIGNAL);
+            let _unheard = send(&control, format!("-{text}").as_bytes(), SendFlags::NOSIGNAL);
             1
         }
     };
     rollcage_sys::child::exit(code)
+}
+
+/// Moves the control socket out of the way of the standard streams, which stubs keep and programs replace.
+fn take_control() -> Result<OwnedFd, Errno> {
+    let control = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?;
+    let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
+    rustix::stdio::dup2_stdin(&null)?;
+    Ok(control)
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -297,6 +306,8 @@ impl Launcher {
             Ok(Some(status)) => status,
             Ok(None) | Err(_) => return,
         };
+        // Explicitly, because stubs hold copies of this descriptor: closing ours would not end the watch.
+        let _unwatched = epoll::delete(&self.epoll, pidfd);
         slot.live = None;
         // A stub that served ends with 0, a killed one by a signal. One that failed at its own work would
         // fail again at once, so the next is made only when it is asked for.

@@ -14,6 +14,7 @@ use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 
 use rollcage_sys::Errno;
 use rollcage_sys::child::{CGROUPS_MAX, Failure, PreparedChild, Stage, confine_and_exec, exit};
+use rollcage_sys::descriptors;
 use rollcage_sys::clone::{Caller, Stack, spawn_sharing_memory};
 use rollcage_sys::seccomp::Instruction;
 use rollcage_sys::wait::{self, Patience};
@@ -71,6 +72,9 @@ fn report(socket: BorrowedFd<'_>, generation: u64, report: Report) {
 }
 
 fn serve(bench: &mut Bench) -> Result<(), (Stage, Errno)> {
+    // The launcher's control socket and other slots' sockets are none of this cage's business.
+    descriptors::close_all_but([bench.socket.as_raw_fd(), bench.shared.landlock.as_raw_fd()])
+        .map_err(|errno| (Stage::CloseDescriptors, errno))?;
     rustix::system::sethostname(b"cage").map_err(|errno| (Stage::HostName, errno))?;
     // Processes only: no /proc/sys, kcore, keys, cmdline of the kernel and so on. Other users' processes, that
     // is this stub, are invisible.

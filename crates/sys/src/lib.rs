@@ -7,6 +7,7 @@ compile_error!("rollcage runs on x86_64 Linux only: the system call layer and th
 
 pub mod child;
 pub mod clone;
+pub mod descriptors;
 pub mod landlock;
 pub mod mount;
 mod raw;
