@@ -9,10 +9,8 @@ use super::wire::{Chunk, Delta, ToolCallDelta};
 const COMPLETION_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Tool calls in one completion; a larger index is a broken server, and would be a large allocation.
 const TOOL_CALLS_MAX: usize = 128;
-/// Characters quoted from what a server sent.
-const EXCERPT_CHARS_MAX: usize = 500;
 
-/// Why an event cannot be used.
+/// Why an event cannot be used. Texts are quoted as they came; the caller cuts them.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Fault {
     /// It is not part of a completion.
@@ -46,7 +44,7 @@ impl Assembly {
     /// Adds the event with this data.
     pub(super) fn add(&mut self, data: &str) -> Result<(), Fault> {
         let chunk: Chunk = serde_json::from_str(data)
-            .map_err(|error| Fault::Garbage(format!("{error} in event `{}`", excerpt(data))))?;
+            .map_err(|error| Fault::Garbage(format!("{error} in event `{data}`")))?;
         if let Some(error) = chunk.error {
             return Err(server_error(&error));
         }
@@ -55,7 +53,7 @@ impl Assembly {
                 Some(TokenUsage { prompt: usage.prompt_tokens, completion: usage.completion_tokens });
         }
         let Some(choices) = chunk.choices else {
-            return Err(Fault::Garbage(format!("no choices in event `{}`", excerpt(data))));
+            return Err(Fault::Garbage(format!("no choices in event `{data}`")));
         };
         for choice in choices.into_iter().filter(|choice| choice.index == 0) {
             if let Some(delta) = choice.delta {
@@ -133,16 +131,6 @@ impl Assembly {
     }
 }
 
-/// The start of what a server sent, on one line and without control characters.
-pub(super) fn excerpt(text: &str) -> String {
-    let mut out: String =
-        text.chars().take(EXCERPT_CHARS_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect();
-    if text.chars().nth(EXCERPT_CHARS_MAX).is_some() {
-        out.push('…');
-    }
-    out.trim().to_owned()
-}
-
 fn fill(field: &mut String, value: Option<String>) {
     if field.is_empty() {
         *field = value.unwrap_or_default();
@@ -167,8 +155,8 @@ fn server_error(error: &serde_json::Value) -> Fault {
     let code = error.get("code").and_then(serde_json::Value::as_u64);
     let status = code.and_then(|code| u16::try_from(code).ok()).filter(|code| (400..600).contains(code));
     let message = match error.get("message").and_then(serde_json::Value::as_str) {
-        Some(message) => excerpt(message),
-        None => excerpt(&error.to_string()),
+        Some(message) => message.to_owned(),
+        None => error.to_string(),
     };
     Fault::ServerError { status, message }
 }
@@ -242,7 +230,7 @@ mod tests {
             let message = message.to_owned();
             assert_eq!(assemble(&[STOP, event]), Err(Fault::ServerError { status, message }));
         };
-        check(r#"{"error":{"message":"too\nlong","code":400}}"#, Some(400), "too long");
+        check(r#"{"error":{"message":"too\nlong","code":400}}"#, Some(400), "too\nlong");
         check(r#"{"error":{"code":"x"}}"#, None, r#"{"code":"x"}"#);
         check(r#"{"error":"oom"}"#, None, r#""oom""#);
         check(r#"{"choices":[{"finish_reason":"abort"}]}"#, None, "generation ended with `abort`");

@@ -6,6 +6,7 @@
 
 mod assembly;
 mod backoff;
+mod endpoint;
 mod error;
 mod openai;
 mod recorded;

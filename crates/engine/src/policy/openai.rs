@@ -3,7 +3,6 @@
 //! What is worth retrying at once is retried here, until the first piece of a completion has arrived; after that a
 //! retry would be a second sample, which is for the caller to decide.
 
-use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
@@ -12,15 +11,16 @@ use rollcage_rollout::Completion;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tracing::debug;
 
-use super::assembly::{Assembly, Fault, excerpt};
+use super::assembly::{Assembly, Fault};
 use super::backoff::{Jitter, RetryPlan, parse_retry_after};
+use super::endpoint::{ApiKey, home_endpoint, parse_endpoint};
 use super::error::{PolicyError, PolicySetupError, TimeLimit, is_retryable_status};
 use super::request::{Latency, PolicyReply, PolicyRequest};
 use super::sse::SseDecoder;
 use super::wire::ChatRequest;
 
-/// The variable the key is read from unless the configuration names another.
-const API_KEY_VARIABLE: &str = "OPENAI_API_KEY";
+/// Characters quoted from what a server sent.
+const EXCERPT_CHARS_MAX: usize = 500;
 
 /// Bytes read of the body of a refusal; its message stands at the front.
 const REFUSAL_BYTES_MAX: usize = 16 * 1024;
@@ -202,6 +202,7 @@ impl OpenAiPolicy {
         let mut assembly = Assembly::default();
         let mut first_byte = None;
         let mut events = Vec::new();
+        let (mut bytes, mut has_events) = (0, false);
         loop {
             let bound = if first_byte.is_none() { clock.first_byte() } else { clock.idle() };
             let piece = match timeout_at(bound.by, response.chunk()).await {
@@ -209,6 +210,11 @@ impl OpenAiPolicy {
                 Ok(Err(source)) => {
                     let reason = "the connection failed".to_owned();
                     return Err(broke_off(clock.url, reason, assembly, Some(source.without_url())));
+                }
+                // Bytes without a single event are a page of some kind, not a stream that broke off.
+                Ok(Ok(None)) if bytes > 0 && !has_events => {
+                    let detail = format!("{bytes} bytes of `{}` without an event", content_type(&response));
+                    return Err(garbage(clock.url, detail));
                 }
                 Ok(Ok(None)) => {
                     let reason = "the stream ended without `[DONE]`".to_owned();
@@ -218,6 +224,8 @@ impl OpenAiPolicy {
             };
             let first = *first_byte.get_or_insert_with(|| started.elapsed());
             decoder.push(&piece, &mut events).map_err(|error| garbage(clock.url, error.to_string()))?;
+            bytes += piece.len();
+            has_events |= !events.is_empty();
             for data in events.drain(..) {
                 if data.trim() == "[DONE]" {
                     return match assembly.finish() {
@@ -249,7 +257,7 @@ impl OpenAiPolicy {
             }
         }
         body.truncate(REFUSAL_BYTES_MAX);
-        let body = excerpt(&self.without_key(&String::from_utf8_lossy(&body)));
+        let body = self.quote(&String::from_utf8_lossy(&body));
         let retry = match retry_after {
             _ if !is_retryable_status(status) => Retry::Never,
             Some(wait) => Retry::After(wait),
@@ -260,28 +268,29 @@ impl OpenAiPolicy {
 
     fn fault(&self, url: &Url, fault: Fault, assembly: Assembly) -> Failure {
         match fault {
-            Fault::Garbage(detail) => garbage(url, self.without_key(&detail)),
+            Fault::Garbage(detail) => garbage(url, self.quote(&detail)),
             Fault::ServerError { status: Some(status), message } => {
                 let retry = if is_retryable_status(status) && assembly.is_empty() {
                     Retry::AfterBackoff
                 } else {
                     Retry::Never
                 };
-                let body = self.without_key(&message);
+                let body = self.quote(&message);
                 Failure { error: PolicyError::Refused { url: url.to_string(), status, body }, retry }
             }
             Fault::ServerError { status: None, message } => {
-                let reason = format!("the server reported: {}", self.without_key(&message));
+                let reason = format!("the server reported: {}", self.quote(&message));
                 broke_off(url, reason, assembly, None)
             }
         }
     }
 
-    /// Servers quote what they were sent, and errors are logged.
-    fn without_key(&self, text: &str) -> String {
+    /// What a server sent, fit for a message. Servers quote what they were sent, so the key goes first: cutting
+    /// before could leave half of it.
+    fn quote(&self, text: &str) -> String {
         match &self.key {
-            Some(key) => text.replace(&key.secret, "[api key]"),
-            None => text.to_owned(),
+            Some(key) => excerpt(&key.hide_in(text)),
+            None => excerpt(text),
         }
     }
 }
@@ -339,62 +348,17 @@ fn broke_off(url: &Url, reason: String, assembly: Assembly, source: Option<reqwe
     Failure { error, retry }
 }
 
-/// The server of a sample: the same for all its turns, since that one has the conversation in its cache.
-fn home_endpoint(request: PolicyRequest<'_>, endpoints: usize) -> usize {
-    let hash = blake3::hash(request.task_id.as_str().as_bytes());
-    let start = u16::from_le_bytes([hash.as_bytes()[0], hash.as_bytes()[1]]);
-    (usize::from(start) + request.sample as usize) % endpoints
-}
-
-fn parse_endpoint(text: &str) -> Result<Url, PolicySetupError> {
-    let mut url = Url::parse(text.trim_end_matches('/'))
-        .map_err(|_error| PolicySetupError::BadUrl { url: text.to_owned(), why: "is not a url" })?;
-    let why = if !matches!(url.scheme(), "http" | "https") {
-        Some("is neither http nor https")
-    } else if !url.username().is_empty() || url.password().is_some() {
-        Some("holds a user name or password; put the key in an environment variable")
-    } else if url.query().is_some() || url.fragment().is_some() {
-        Some("has a query or a fragment")
-    } else {
-        None
-    };
-    if let Some(why) = why {
-        // A password belongs into no message, and a query may hold a key; a url that can have neither keeps both unset.
-        let _cannot_have_one = url.set_password(None);
-        url.set_query(None);
-        return Err(PolicySetupError::BadUrl { url: url.to_string(), why });
+/// The start of a text, on one line and without control characters.
+fn excerpt(text: &str) -> String {
+    let printable = |c: char| if c.is_control() { ' ' } else { c };
+    let mut out: String = text.trim().chars().take(EXCERPT_CHARS_MAX).map(printable).collect();
+    if text.trim().chars().nth(EXCERPT_CHARS_MAX).is_some() {
+        out.push('…');
     }
-    url.path_segments_mut().expect("an http url has a path").pop_if_empty().extend(["chat", "completions"]);
-    Ok(url)
+    out
 }
 
-/// An API key, which never reaches a log, a message or the store.
-struct ApiKey {
-    secret: String,
-    header: HeaderValue,
-}
-
-impl ApiKey {
-    fn from_env(variable: Option<String>) -> Result<Option<Self>, PolicySetupError> {
-        let is_required = variable.is_some();
-        let variable = variable.unwrap_or_else(|| API_KEY_VARIABLE.to_owned());
-        let secret = match std::env::var(&variable) {
-            Ok(secret) if !secret.is_empty() => secret,
-            Ok(_) | Err(_) if is_required => {
-                return Err(PolicySetupError::BadKey { variable, why: "is not set, or empty" });
-            }
-            Ok(_) | Err(_) => return Ok(None),
-        };
-        let Ok(mut header) = HeaderValue::from_str(&format!("Bearer {secret}")) else {
-            return Err(PolicySetupError::BadKey { variable, why: "holds characters no header may have" });
-        };
-        header.set_sensitive(true);
-        Ok(Some(Self { secret, header }))
-    }
-}
-
-impl fmt::Debug for ApiKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ApiKey(…)")
-    }
+fn content_type(response: &Response) -> String {
+    let header = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    excerpt(header.unwrap_or("no content type"))
 }

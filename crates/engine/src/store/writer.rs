@@ -59,6 +59,7 @@ impl Writer {
     fn commit(&mut self, group: Vec<Request>) {
         match write_all(&mut self.connection, &self.path, &group) {
             Ok(results) => acknowledge(group, results),
+            Err(error) if group.len() == 1 => acknowledge(group, vec![Err(error)]),
             Err(_lost) => {
                 for request in group {
                     let result = write_all(&mut self.connection, &self.path, std::slice::from_ref(&request));

@@ -107,7 +107,9 @@ async fn a_stream_that_breaks_off_keeps_what_arrived_and_is_not_sampled_again() 
 async fn what_is_no_stream_of_completions_is_garbage() {
     let endless = vec![b'x'; 5 << 20];
     let no_reason = [text_event("x").as_str(), "data: [DONE]\n\n"].concat();
-    let cases: [(&str, Vec<Step>, &str); 5] = [
+    let page = answer("200 OK", "content-type: text/html\r\n", "<html>\nlog in\n</html>");
+    let cases: [(&str, Vec<Step>, &str); 6] = [
+        ("a web page", page, "21 bytes of `text/html` without an event"),
         ("not json", stream([b"data: <html>\n\n".as_slice()]), "in event `<html>`"),
         ("not UTF-8", stream([b"data: \xff\n\n".as_slice()]), "the stream is not UTF-8"),
         ("endless line", stream([endless.as_slice()]), "a line of the stream is longer than"),
@@ -125,15 +127,6 @@ async fn what_is_no_stream_of_completions_is_garbage() {
         assert!(error.to_string().contains(expected), "{error}");
         assert_eq!(server.seen().len(), 1, "{what}");
     }
-}
-
-#[tokio::test]
-async fn a_web_page_never_becomes_a_completion() {
-    let server =
-        Server::start(vec![answer("200 OK", "content-type: text/html\r\n", "<html>log in</html>")]).await;
-    let error = ask(config(&[&server.url])).await.unwrap_err();
-    assert_eq!(error.kind(), PolicyErrorKind::ClosedMidStream);
-    assert_eq!(error.partial().unwrap().text, "");
 }
 
 #[tokio::test]
@@ -158,13 +151,16 @@ async fn each_time_limit_is_named_and_none_is_retried() {
         let server = Server::start(vec![script]).await;
         let error = ask(OpenAiConfig { timeouts, ..config(&[&server.url]) }).await.unwrap_err();
         assert!(error.is_retryable(), "{error}");
-        assert_eq!(server.seen().len(), 1, "{error}");
+        assert!(server.seen().len() <= 1, "{error}");
         assert!(
             error.to_string().ends_with(&format!("exceeded the {expected} time limit of 150 ms")),
             "{error}"
         );
         let PolicyError::TooSlow { limit, partial, .. } = error else { panic!("{error}") };
-        assert_eq!((limit, partial.text.as_str()), (expected, text));
+        assert_eq!(limit, expected);
+        // A loaded machine may pass the total limit before the first piece arrives.
+        let is_late = limit == TimeLimit::Total && partial.text.is_empty();
+        assert!(is_late || partial.text == text, "{partial:?}");
     }
 }
 
