@@ -1,0 +1,69 @@
+//! Starting the host, and turning what it can fail at into failures of a command.
+
+use std::io;
+
+use rollcage_api::ExitCode;
+use rollcage_language::{Install, Language};
+use rollcage_sandbox::{Host, HostConfig, HostError, SandboxError};
+
+use crate::failure::Failure;
+
+/// Starts a host with room for `slots` cages at once, or as many as this machine is good for.
+pub(crate) fn start(slots: Option<usize>) -> Result<Host, Failure> {
+    let config = HostConfig::default();
+    let slots = slots.unwrap_or(config.slots);
+    Host::start(&HostConfig { slots, ..config }).map_err(cannot_start)
+}
+
+fn cannot_start(error: HostError) -> Failure {
+    let hint = match &error {
+        HostError::NotRoot { .. } => "run it as root, for example with sudo",
+        HostError::Slots { .. }
+        | HostError::Path { .. }
+        | HostError::System { .. }
+        | HostError::NoFreeBlock { .. }
+        | HostError::NoCgroups { .. }
+        | HostError::Launcher { .. } => "`rollcage doctor` shows what this host has and lacks",
+    };
+    Failure::infrastructure(error).with_hint(hint)
+}
+
+/// A run of `language` that has no outcome. A program the cage does not have is a missing toolchain.
+pub(crate) fn no_outcome(error: SandboxError, language: &Language) -> Failure {
+    match &error {
+        SandboxError::Exec { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+            let hint = install_hint(language);
+            Failure::new(ExitCode::MissingToolchain, error).with_hint(hint)
+        }
+        SandboxError::Request(_) | SandboxError::FilesTooLarge { .. } | SandboxError::NoProgram => {
+            Failure::bad_input(error)
+        }
+        SandboxError::Exec { .. }
+        | SandboxError::Place { .. }
+        | SandboxError::Cage { .. }
+        | SandboxError::System { .. }
+        | SandboxError::NotReady { .. }
+        | SandboxError::Unkillable { .. }
+        | SandboxError::StubLost
+        | SandboxError::LauncherGone => {
+            Failure::infrastructure(error).with_hint("`rollcage doctor` shows what this host has and lacks")
+        }
+    }
+}
+
+/// How the toolchain of `language` can be had.
+pub(crate) fn install_hint(language: &Language) -> String {
+    let name = &language.name;
+    match &language.install {
+        Some(Install::Shell(line)) => {
+            format!(
+                "install {} with `rollcage languages install {name}` (it runs `{line}`)",
+                language.display
+            )
+        }
+        Some(Install::ContainerInstructions(_)) => {
+            format!("`rollcage languages install {name}` shows how an image gets {}", language.display)
+        }
+        None => format!("install {} below /usr; its file does not say how", language.toolchain.join(", ")),
+    }
+}

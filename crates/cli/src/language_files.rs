@@ -1,0 +1,86 @@
+//! Which languages there are: the built-in ones and those of the user's directory.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use rollcage_language::{Language, LanguageError, LanguageSet, LanguageSetError, UnknownLanguage};
+
+use crate::failure::Failure;
+
+/// The option that adds languages.
+#[derive(Debug, clap::Args)]
+pub(crate) struct LanguagesOption {
+    /// Directory of language files (*.yaml) that add to the built-in languages, or replace those of the same
+    /// name
+    #[arg(long, value_name = "DIR", env = "ROLLCAGE_LANGUAGES")]
+    languages: Option<PathBuf>,
+}
+
+impl LanguagesOption {
+    /// Reads every language there is.
+    pub(crate) fn load(&self) -> Result<LanguageSet, Failure> {
+        let set = LanguageSet::built_in();
+        let Some(directory) = &self.languages else { return Ok(set) };
+        set.with_directory_files(read_directory(directory)?).map_err(bad_set)
+    }
+}
+
+/// The language called `word`, or a failure that says what it may have meant.
+pub(crate) fn find(set: &LanguageSet, word: &str) -> Result<Arc<Language>, Failure> {
+    set.find(word).map(Arc::clone).map_err(|unknown| {
+        let UnknownLanguage { word, suggestion, known } = unknown;
+        let meant = suggestion.map(|suggestion| format!("did you mean `{suggestion}`? ")).unwrap_or_default();
+        Failure::usage(format!("no language is called `{word}`"))
+            .with_hint(format!("{meant}known languages are {}", known.join(", ")))
+    })
+}
+
+/// The languages called `words`, or all of them where none is named.
+pub(crate) fn select(set: &LanguageSet, words: &[String]) -> Result<Vec<Arc<Language>>, Failure> {
+    if words.is_empty() {
+        return Ok(set.iter().map(Arc::clone).collect());
+    }
+    words.iter().map(|word| find(set, word)).collect()
+}
+
+fn read_directory(directory: &Path) -> Result<Vec<(String, String)>, Failure> {
+    let failed = |error: anyhow::Error| {
+        Failure::bad_input(error)
+            .with_hint("--languages and ROLLCAGE_LANGUAGES name a directory of *.yaml files")
+    };
+    let listing = || format!("cannot list the directory of languages `{}`", directory.display());
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(directory).with_context(listing).map_err(failed)? {
+        let path = entry.with_context(listing).map_err(failed)?.path();
+        if path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml") {
+            paths.push(path);
+        }
+    }
+    // Messages about two files that clash must not depend on the order of the directory.
+    paths.sort();
+    let read = |path: PathBuf| {
+        let text = fs::read_to_string(&path)
+            .with_context(|| format!("cannot read the language file `{}`", path.display()))
+            .map_err(failed)?;
+        Ok((path.display().to_string(), text))
+    };
+    paths.into_iter().map(read).collect()
+}
+
+/// These errors carry their advice in their text; here it goes where all advice goes.
+fn bad_set(error: LanguageSetError) -> Failure {
+    match error {
+        LanguageSetError::File(error) => {
+            let hint = error.hint.clone();
+            let failure = Failure::bad_input(LanguageError { hint: None, ..error });
+            hint.into_iter().fold(failure, Failure::with_hint)
+        }
+        LanguageSetError::Clash { word, first, second } => {
+            let message =
+                anyhow::anyhow!("`{first}` and `{second}` both define the language or alias `{word}`");
+            Failure::bad_input(message).with_hint("give one of them another `name`, or drop the alias")
+        }
+    }
+}
