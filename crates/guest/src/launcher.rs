@@ -12,6 +12,8 @@ use std::path::PathBuf;
 use std::ptr;
 
 use rollcage_sys::Errno;
+use rollcage_sys::mapping::SharedWords;
+use rollcage_sys::seccomp;
 use rollcage_sys::child::{Failure, Stage};
 use rollcage_sys::clone::{CAGE_NAMESPACES, Caller, Forked, Stack, fork_single_threaded, spawn_sharing_memory};
 use rustix::event::epoll;
@@ -107,6 +109,7 @@ fn run(control: BorrowedFd<'_>, root: &std::path::Path, slots: usize) -> Result<
 /// The launcher proper: PID 1 of the outer namespace.
 fn init(control: BorrowedFd<'_>, root: &std::path::Path, slots: usize) -> Result<(), LauncherError> {
     restore_signals();
+    let start_clock = receive_start_clock(control, slots)?;
     let mut benches = Vec::new();
     for expected in 0..slots {
         benches.push(receive_setup(control, expected)?);
@@ -116,7 +119,7 @@ fn init(control: BorrowedFd<'_>, root: &std::path::Path, slots: usize) -> Result
     let (abi, landlock) =
         rules::ruleset().map_err(call("make the landlock rules"))?.ok_or(LauncherError::NoLandlock)?;
     drop_bounding_set()?;
-    let shared = Shared { landlock, filter: filter::assemble(&filter::cage_rules()) };
+    let shared = Shared { landlock, filter: filter::assemble(&filter::program_rules()), start_clock };
     let shared: &'static Shared = Box::leak(Box::new(shared));
     let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(call("create an epoll"))?;
     let watched = epoll::EventData::new_u64(CONTROL);
@@ -126,6 +129,8 @@ fn init(control: BorrowedFd<'_>, root: &std::path::Path, slots: usize) -> Result
         .map(|(setup, socket)| Slot::new(shared, &setup, socket))
         .collect::<Result<Vec<_>, _>>()
         .map_err(call("map stacks"))?;
+    // Last, because it forbids much of the above; inherited by every stub and program.
+    seccomp::install(&filter::assemble(&filter::launcher_rules())).map_err(call("install the system call filter"))?;
     send(control, format!("+{abi}").as_bytes(), SendFlags::NOSIGNAL).map_err(call("answer the supervisor"))?;
     Launcher { epoll, slots }.serve(control)
 }
@@ -168,6 +173,12 @@ fn receive(control: BorrowedFd<'_>, bytes: &mut [u8]) -> Result<(usize, Option<O
     Ok((message.bytes, descriptor))
 }
 
+fn receive_start_clock(control: BorrowedFd<'_>, slots: usize) -> Result<SharedWords, LauncherError> {
+    let (_length, memfd) = receive(control, &mut [0; 8]).map_err(call("receive the start clock"))?;
+    let memfd = memfd.ok_or(LauncherError::Protocol)?;
+    SharedWords::map(memfd.as_fd(), slots).map_err(call("map the start clock"))
+}
+
 fn receive_setup(control: BorrowedFd<'_>, expected: usize) -> Result<(Setup, OwnedFd), LauncherError> {
     let mut bytes = [0; Setup::BYTES];
     let (length, socket) = receive(control, &mut bytes).map_err(call("receive a set-up message"))?;
@@ -201,6 +212,7 @@ impl Slot {
         let bench = Box::new(Bench {
             shared,
             socket,
+            index: setup.slot as usize,
             uid: setup.uid,
             generation: 0,
             failure: Failure::default(),
@@ -225,6 +237,7 @@ impl Slot {
         let bench = unsafe { &mut *self.bench };
         bench.generation = self.generation;
         bench.failure.clear();
+        bench.shared.start_clock.store(index, 0);
         // SAFETY: the slot's last stub has been reaped, so its stack and bench are free; the bench is never
         // deallocated; `stub::main` keeps the rules for code on a borrowed stack.
         let spawned = unsafe {

@@ -43,7 +43,15 @@ pub enum CgroupEntry {
     CloneInto,
 }
 
-/// Introduces one slot to the launcher; carries one descriptor, the slot's socket.
+/// Offset of a slot's word in the start clock: a memfd where a stub leaves the CLOCK_MONOTONIC time, in nanoseconds,
+/// at which its program was executed, and 0 before. A supervisor reads it only when a deadline seems to have come, so
+/// that an ordinary run is woken once, at its end.
+pub fn start_clock_offset(slot: u32) -> u64 {
+    u64::from(slot) * WORD as u64
+}
+
+/// Introduces one slot to the launcher; carries one descriptor, the slot's socket. Before the first, the launcher is
+/// sent one packet with the start clock's descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Setup {
     /// Slots are introduced in order, from 0.
@@ -121,6 +129,8 @@ pub struct Ended {
     /// Whether no other process of the cage was left. Otherwise they die with the stub, and accounts are final
     /// only when it is reaped.
     pub alone: bool,
+    /// CLOCK_MONOTONIC when the program was executed.
+    pub started_ns: u64,
     /// CLOCK_MONOTONIC when the program's process ended.
     pub at_ns: u64,
     /// Processor time by rusage, for hosts without cpu accounting.
@@ -136,11 +146,6 @@ pub struct Ended {
 /// What a slot reports. Every report names its cage's generation, so that a late one is recognised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Report {
-    /// The program was executed, at this CLOCK_MONOTONIC time.
-    Started {
-        /// In nanoseconds.
-        at_ns: u64,
-    },
     /// The program's process ended.
     Ended(Ended),
     /// The cage could not be made, or the program not executed.
@@ -159,17 +164,17 @@ pub enum Report {
 
 impl Report {
     /// Length on the wire.
-    pub const BYTES: usize = 9 * WORD;
+    pub const BYTES: usize = 10 * WORD;
 
     /// As sent. Allocates nothing: stubs call it.
     pub fn encode(&self, generation: u64) -> [u8; Self::BYTES] {
         let words = match *self {
-            Self::Started { at_ns } => [1, generation, at_ns, 0, 0, 0, 0, 0, 0],
             Self::Ended(ended) => [
-                2,
+                1,
                 generation,
                 u64::from(ended.status.cast_unsigned()),
                 u64::from(ended.alone),
+                ended.started_ns,
                 ended.at_ns,
                 ended.cpu_us,
                 ended.max_rss_kib,
@@ -177,9 +182,9 @@ impl Report {
                 u64::from(ended.disk_full),
             ],
             Self::Failed { stage, errno } => {
-                [3, generation, stage as u64, u64::from(errno.raw_os_error().cast_unsigned()), 0, 0, 0, 0, 0]
+                [2, generation, stage as u64, u64::from(errno.raw_os_error().cast_unsigned()), 0, 0, 0, 0, 0, 0]
             }
-            Self::Reaped { next_ready } => [4, generation, u64::from(next_ready), 0, 0, 0, 0, 0, 0],
+            Self::Reaped { next_ready } => [3, generation, u64::from(next_ready), 0, 0, 0, 0, 0, 0, 0],
         };
         let mut out = [0; Self::BYTES];
         put_words(words, &mut out);
@@ -192,21 +197,21 @@ impl Report {
         let generation = word(1)?;
         let signed = |index| Some(u32::try_from(word(index)?).ok()?.cast_signed());
         let report = match word(0)? {
-            1 => Self::Started { at_ns: word(2)? },
-            2 => Self::Ended(Ended {
+            1 => Self::Ended(Ended {
                 status: signed(2)?,
                 alone: word(3)? != 0,
-                at_ns: word(4)?,
-                cpu_us: word(5)?,
-                max_rss_kib: word(6)?,
-                disk_used: word(7)?,
-                disk_full: word(8)? != 0,
+                started_ns: word(4)?,
+                at_ns: word(5)?,
+                cpu_us: word(6)?,
+                max_rss_kib: word(7)?,
+                disk_used: word(8)?,
+                disk_full: word(9)? != 0,
             }),
-            3 => Self::Failed {
+            2 => Self::Failed {
                 stage: Stage::from_number(word(2)?.try_into().ok()?)?,
                 errno: Errno::from_raw_os_error(signed(3)?),
             },
-            4 => Self::Reaped { next_ready: word(2)? != 0 },
+            3 => Self::Reaped { next_ready: word(2)? != 0 },
             _ => return None,
         };
         Some((generation, report))

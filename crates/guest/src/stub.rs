@@ -16,6 +16,7 @@ use rollcage_sys::Errno;
 use rollcage_sys::child::{CGROUPS_MAX, Failure, PreparedChild, Stage, confine_and_exec, exit};
 use rollcage_sys::descriptors;
 use rollcage_sys::clone::{Caller, Stack, spawn_sharing_memory};
+use rollcage_sys::mapping::SharedWords;
 use rollcage_sys::seccomp::Instruction;
 use rollcage_sys::wait::{self, Patience};
 use rustix::mount::{MountFlags, MoveMountFlags, mount, move_mount};
@@ -32,8 +33,10 @@ use crate::protocol::{
 pub(crate) struct Shared {
     /// The ruleset of `rules.rs`.
     pub(crate) landlock: OwnedFd,
-    /// The filter of `filter`.
+    /// What each program takes on besides the launcher's own filter.
     pub(crate) filter: Vec<Instruction>,
+    /// See [`crate::protocol::start_clock_offset`].
+    pub(crate) start_clock: SharedWords,
 }
 
 /// The memory one stub works in. Only the stub touches `buffer`, `pointers` and `prepared` while it lives.
@@ -41,6 +44,7 @@ pub(crate) struct Shared {
 pub(crate) struct Bench {
     pub(crate) shared: &'static Shared,
     pub(crate) socket: OwnedFd,
+    pub(crate) index: usize,
     pub(crate) uid: u32,
     pub(crate) generation: u64,
     pub(crate) failure: Failure,
@@ -104,11 +108,11 @@ fn serve(bench: &mut Bench) -> Result<(), (Stage, Errno)> {
     if let Some(failed) = bench.failure.read() {
         return Err(failed);
     }
-    report(bench.socket.as_fd(), bench.generation, Report::Started { at_ns: started_ns });
+    bench.shared.start_clock.store(bench.index, started_ns);
     // The pipes' ends must be closed here, or the supervisor would never see them end.
     drop(descriptors);
     renounce(bench.uid);
-    let ended = wait_for(child.pid);
+    let ended = wait_for(child.pid, started_ns);
     report(bench.socket.as_fd(), bench.generation, Report::Ended(ended));
     Ok(())
 }
@@ -216,8 +220,8 @@ fn renounce(program_uid: u32) {
     }
 }
 
-fn wait_for(child: rustix::process::Pid) -> Ended {
-    let mut ended = Ended::default();
+fn wait_for(child: rustix::process::Pid, started_ns: u64) -> Ended {
+    let mut ended = Ended { started_ns, ..Ended::default() };
     loop {
         match wait::any_child(Patience::Block) {
             Ok(Some(reaped)) if reaped.pid == child => {

@@ -44,12 +44,12 @@ pub enum HostError {
         source: io::Error,
     },
     /// Every block of uids is held by another living host.
-    #[error("all {blocks} uid blocks below `{state_dir}` are in use by other processes")]
+    #[error("all {blocks} uid blocks below `{locks}` are in use by other processes")]
     NoFreeBlock {
         /// How many there are.
         blocks: u32,
         /// Where their locks lie.
-        state_dir: PathBuf,
+        locks: PathBuf,
     },
     /// The kernel offers no controller that limits memory, processes and counts CPU time.
     #[error("no cgroup controllers for {missing} are mounted here")]

@@ -5,8 +5,10 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
+use rollcage_guest::protocol::start_clock_offset;
 use rollcage_types::{Enforcement, ExecOutcome, ExecRequest, IsolationLevel, Mechanism, MechanismState};
 use rustix::event::EventfdFlags;
+use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
 use rustix::io::Errno;
 
 use crate::cancel::Cancel;
@@ -32,7 +34,7 @@ pub enum LauncherProgram {
 pub struct HostConfig {
     /// Cages alive at once; further runs wait.
     pub slots: usize,
-    /// Where locks and mount points live; must be on a local file system and owned by root.
+    /// Where the template's mount point lives; must be on a local file system and owned by root.
     pub state_dir: PathBuf,
     /// What to start as the launcher.
     pub launcher: LauncherProgram,
@@ -60,6 +62,7 @@ pub struct Host {
     processors: u32,
     slots: usize,
     hierarchy: Hierarchy,
+    start_clock: OwnedFd,
     /// `Some` until dropped: the launcher must be gone before the block is swept.
     launcher: Option<Launcher>,
     block: Block,
@@ -76,13 +79,16 @@ impl Host {
             return Err(HostError::Slots { slots: config.slots, max: SLOTS_MAX });
         }
         let hierarchy = Hierarchy::detect().map_err(|missing| HostError::NoCgroups { missing })?;
-        let block = Block::take(&config.state_dir, &hierarchy)?;
+        let block = Block::take(&hierarchy)?;
         let root = config.state_dir.join("root");
         std::fs::create_dir_all(&root)
             .map_err(|source| HostError::Path { action: "create", path: root.clone(), source })?;
         let system = |action| move |errno: Errno| HostError::System { action, source: errno.into() };
         let sharing = Workspace::probe().map_err(system("create a tmpfs"))?;
 
+        let start_clock = memfd_create("rollcage-start-clock", MemfdFlags::CLOEXEC)
+            .and_then(|fd| ftruncate(&fd, start_clock_offset(u32::try_from(SLOTS_MAX).expect("SLOTS_MAX is small"))).map(|()| fd))
+            .map_err(system("create the start clock"))?;
         let mut slots = VecDeque::with_capacity(config.slots);
         let mut introductions = Vec::with_capacity(config.slots);
         for index in 0..config.slots {
@@ -100,7 +106,7 @@ impl Host {
             let index = u32::try_from(index).expect("a slot index is below SLOTS_MAX");
             slots.push_back(Slot::new(index, slot_uid, cgroup, Arc::new(waker), ours));
         }
-        let launcher = Launcher::start(&config.launcher, &root, &introductions)?;
+        let launcher = Launcher::start(&config.launcher, &root, &start_clock, &introductions)?;
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         let enforcement = enforcement(sharing, launcher.landlock_abi);
         tracing::debug!(launcher = launcher.process_id(), slots = config.slots, "host ready");
@@ -112,6 +118,7 @@ impl Host {
             processors: u32::try_from(processors).unwrap_or(u32::MAX),
             slots: config.slots,
             hierarchy,
+            start_clock,
             launcher: Some(launcher),
             block,
         })
@@ -124,6 +131,7 @@ impl Host {
             control: self.launcher.as_ref().expect("taken only when dropped").control(),
             sharing: self.sharing,
             processors: self.processors,
+            start_clock: &self.start_clock,
             enforcement: &self.enforcement,
         };
         supervise::run(&setting, lease.slot(), request, cancel)

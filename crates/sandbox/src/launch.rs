@@ -65,6 +65,7 @@ impl Launcher {
     pub(crate) fn start(
         program: &LauncherProgram,
         root: &Path,
+        start_clock: &OwnedFd,
         slots: &[(u32, OwnedFd)],
     ) -> Result<Self, HostError> {
         let system = |action| move |errno: Errno| HostError::System { action, source: errno.into() };
@@ -87,14 +88,10 @@ impl Launcher {
             .map_err(|source| HostError::System { action: "start the launcher process", source })?;
         // From here on, dropping `launcher` ends the process.
         let mut launcher = Self { control: Some(control), process, landlock_abi: 0 };
+        launcher.introduce(&[0], start_clock)?;
         for (index, (uid, socket)) in slots.iter().enumerate() {
             let slot = u32::try_from(index).expect("a slot index is below SLOTS_MAX");
-            let setup = Setup { slot, uid: *uid }.encode();
-            match send_with::<{ rustix::cmsg_space!(ScmRights(1)) }>(launcher.control(), &setup, &[socket.as_fd()]) {
-                // It has ended; its answer says why.
-                Ok(()) | Err(Errno::PIPE | Errno::CONNRESET) => {}
-                Err(errno) => return Err(system("introduce a slot to the launcher")(errno)),
-            }
+            launcher.introduce(&Setup { slot, uid: *uid }.encode(), socket)?;
         }
         launcher.landlock_abi = launcher.await_answer()?;
         Ok(launcher)
@@ -103,6 +100,16 @@ impl Launcher {
     /// The socket for commands.
     pub(crate) fn control(&self) -> BorrowedFd<'_> {
         self.control.as_ref().expect("taken only when dropped").as_fd()
+    }
+
+    fn introduce(&self, message: &[u8], descriptor: &OwnedFd) -> Result<(), HostError> {
+        match send_with::<{ rustix::cmsg_space!(ScmRights(1)) }>(self.control(), message, &[descriptor.as_fd()]) {
+            // It has ended; its answer says why.
+            Ok(()) | Err(Errno::PIPE | Errno::CONNRESET) => Ok(()),
+            Err(errno) => {
+                Err(HostError::System { action: "introduce a slot to the launcher", source: errno.into() })
+            }
+        }
     }
 
     fn await_answer(&self) -> Result<u32, HostError> {

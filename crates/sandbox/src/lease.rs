@@ -1,8 +1,8 @@
 //! Uids that no other host on this machine uses, and the traces of hosts that died.
 //!
-//! A host holds one *block*: a lock file below the state directory, and with it a range of uids and the cgroups
-//! named after the block. The lock ends with its owner however that ends, so whoever takes a block knows that
-//! everything it finds under its name is a dead host's.
+//! A host holds one *block*: a lock file, and with it a range of uids and the cgroups named after the block. The
+//! lock ends with its owner however that ends, so whoever takes a block knows that everything it finds under its
+//! name is a dead host's.
 
 use std::fs;
 use std::io;
@@ -15,6 +15,9 @@ use rustix::io::Errno;
 use crate::cgroup::{Hierarchy, remove_tree};
 use crate::error::HostError;
 
+/// Where the locks lie, whatever a host's own state directory is: uids and cgroups are the machine's, and hosts that
+/// looked for locks in different places would take the same block and kill each other's cages.
+const LOCKS: &str = "/run/rollcage";
 /// Hosts on one machine at a time.
 const BLOCKS: u32 = 64;
 /// Slots one host may have.
@@ -35,24 +38,25 @@ pub(crate) struct Block {
 
 impl Block {
     /// Takes a free block and removes what dead hosts left behind, in it and in others.
-    pub(crate) fn take(state_dir: &Path, hierarchy: &Hierarchy) -> Result<Self, HostError> {
-        fs::create_dir_all(state_dir)
-            .map_err(|source| HostError::Path { action: "create", path: state_dir.to_owned(), source })?;
+    pub(crate) fn take(hierarchy: &Hierarchy) -> Result<Self, HostError> {
+        let locks = Path::new(LOCKS);
+        fs::create_dir_all(locks)
+            .map_err(|source| HostError::Path { action: "create", path: locks.to_owned(), source })?;
         let mut taken = None;
         for number in 0..BLOCKS {
             let wanted = taken.is_none() || has_leftovers(hierarchy, number);
             if !wanted {
                 continue;
             }
-            let Some(block) = Self::try_take(state_dir, number)? else { continue };
+            let Some(block) = Self::try_take(locks, number)? else { continue };
             block.sweep(hierarchy)?;
             taken.get_or_insert(block);
         }
-        taken.ok_or_else(|| HostError::NoFreeBlock { blocks: BLOCKS, state_dir: state_dir.to_owned() })
+        taken.ok_or_else(|| HostError::NoFreeBlock { blocks: BLOCKS, locks: locks.to_owned() })
     }
 
-    fn try_take(state_dir: &Path, number: u32) -> Result<Option<Self>, HostError> {
-        let path = state_dir.join(format!("block-{number}.lock"));
+    fn try_take(locks: &Path, number: u32) -> Result<Option<Self>, HostError> {
+        let path = locks.join(format!("block-{number}.lock"));
         let failed = |action| {
             let path = path.clone();
             move |errno: Errno| HostError::Path { action, path, source: errno.into() }

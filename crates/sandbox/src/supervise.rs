@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rollcage_guest::Stage;
-use rollcage_guest::protocol::{Ended, Report};
+use rollcage_guest::protocol::{Ended, Report, start_clock_offset};
 use rollcage_types::{ByteSize, Enforcement, ExecOutcome, ExecRequest, LimitKind, Usage};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -33,6 +33,7 @@ pub(crate) struct Setting<'a> {
     pub(crate) control: BorrowedFd<'a>,
     pub(crate) sharing: Sharing,
     pub(crate) processors: u32,
+    pub(crate) start_clock: &'a OwnedFd,
     pub(crate) enforcement: &'a Arc<Enforcement>,
 }
 
@@ -72,8 +73,10 @@ struct Run {
     stdin_written: usize,
     stdout: Stream,
     stderr: Stream,
+    asked_at: Duration,
+    /// The program cannot have started before this.
     sent_at: Duration,
-    /// When the program was executed.
+    /// When the program was executed, once a deadline made it worth knowing.
     started_at: Option<Duration>,
     /// When output last came.
     heard_at: Duration,
@@ -105,6 +108,7 @@ impl Run {
             stdin_written: 0,
             stdout: Stream::new(stdout, &request.capture),
             stderr: Stream::new(stderr, &request.capture),
+            asked_at: sent_at,
             sent_at,
             started_at: None,
             heard_at: sent_at,
@@ -172,10 +176,12 @@ impl Run {
 
     fn next_deadline(&self, request: &ExecRequest) -> Duration {
         let limits = &request.limits;
-        // A killed cage, or one not yet started, is our own affair and has our own bound.
-        let Some(started) = self.started_at.filter(|_| self.killed.is_none()) else {
-            return self.sent_at.max(self.heard_at) + CAGE_WAIT;
-        };
+        // A killed cage is our own affair and has our own bound.
+        if self.killed.is_some() {
+            return self.heard_at + CAGE_WAIT;
+        }
+        // No program starts before its request is sent, so this is never too late; `limit_reached` looks closer.
+        let started = self.started_at.unwrap_or(self.sent_at);
         let wall = started + limits.wall_time;
         let idle = limits.idle_time.map_or(wall, |idle| self.heard_at + idle);
         wall.min(idle).min(self.cpu_check_at)
@@ -189,18 +195,17 @@ impl Run {
     ) -> Result<Option<LimitKind>, SandboxError> {
         let (limits, now) = (&request.limits, now());
         if self.killed.is_some() {
-            let waited = now.saturating_sub(self.heard_at.max(self.sent_at));
             let seconds = CAGE_WAIT.as_secs();
-            return if waited > CAGE_WAIT { Err(SandboxError::Unkillable { seconds }) } else { Ok(None) };
+            let late = now.saturating_sub(self.heard_at) > CAGE_WAIT;
+            return if late { Err(SandboxError::Unkillable { seconds }) } else { Ok(None) };
         }
         if self.output() > limits.output.as_u64() {
             return Ok(Some(LimitKind::Output));
         }
-        let Some(started) = self.started_at else {
-            let seconds = CAGE_WAIT.as_secs();
-            let late = now.saturating_sub(self.sent_at) > CAGE_WAIT;
-            return if late { Err(SandboxError::NotReady { seconds }) } else { Ok(None) };
-        };
+        if now < self.next_deadline(request) {
+            return Ok(None);
+        }
+        let Some(started) = self.look_at_start_clock(setting, slot, request, now)? else { return Ok(None) };
         if now >= self.cpu_check_at {
             let used = slot.cgroup.cpu_so_far().map_err(group)?;
             if over_cpu(used, limits) {
@@ -217,12 +222,50 @@ impl Run {
         Ok(idle.then_some(LimitKind::IdleTime))
     }
 
+    /// When the program started. Time a busy machine took to get there is not the program's: if it has not started,
+    /// the deadlines that seemed to have come are put off.
+    fn look_at_start_clock(
+        &mut self,
+        setting: &Setting<'_>,
+        slot: &Slot,
+        request: &ExecRequest,
+        now: Duration,
+    ) -> Result<Option<Duration>, SandboxError> {
+        if self.started_at.is_none() && !self.read_start_clock(setting, slot)? {
+            if now.saturating_sub(self.asked_at) > CAGE_WAIT {
+                return Err(SandboxError::NotReady { seconds: CAGE_WAIT.as_secs() });
+            }
+            self.sent_at = now;
+            self.heard_at = now;
+            self.cpu_check_at = now + request.limits.cpu_time / setting.processors.max(1);
+        }
+        Ok(self.started_at)
+    }
+
+    /// Takes note of the start if it has happened.
+    fn read_start_clock(&mut self, setting: &Setting<'_>, slot: &Slot) -> Result<bool, SandboxError> {
+        let mut word = [0; size_of::<u64>()];
+        rustix::io::pread(setting.start_clock, &mut word, start_clock_offset(slot.index))
+            .map_err(system("read the start clock"))?;
+        let at_ns = u64::from_ne_bytes(word);
+        if at_ns != 0 {
+            let started = Duration::from_nanos(at_ns);
+            self.started_at = Some(started);
+            self.heard_at = self.heard_at.max(started);
+        }
+        Ok(at_ns != 0)
+    }
+
     const fn output(&self) -> u64 {
         self.stdout.total() + self.stderr.total()
     }
 
     fn kill(&mut self, setting: &Setting<'_>, slot: &Slot, why: Killed) -> Result<(), SandboxError> {
         if self.killed.is_none() {
+            // Before the kill: the clock is reset for the cage that follows.
+            if self.started_at.is_none() {
+                self.read_start_clock(setting, slot)?;
+            }
             slot.kill(setting.control)?;
             self.killed = Some(why);
             self.heard_at = now();
@@ -257,12 +300,10 @@ impl Run {
 
     fn hear(&mut self, report: Report, request: &ExecRequest) -> Result<(), SandboxError> {
         match report {
-            Report::Started { at_ns } => {
-                let started = Duration::from_nanos(at_ns);
-                self.started_at = Some(started);
-                self.heard_at = self.heard_at.max(started);
+            Report::Ended(ended) => {
+                self.started_at = Some(Duration::from_nanos(ended.started_ns));
+                self.ended = Some(ended);
             }
-            Report::Ended(ended) => self.ended = Some(ended),
             Report::Failed { stage: Stage::Exec, errno } => {
                 let program = request.argv.first().cloned().unwrap_or_default();
                 return Err(SandboxError::Exec { program, source: errno.into() });
@@ -282,7 +323,7 @@ impl Run {
     fn finish(
         mut self,
         setting: &Setting<'_>,
-        slot: &Slot,
+        slot: &mut Slot,
         request: &ExecRequest,
         buffer: &mut [u8],
     ) -> Result<ExecOutcome, SandboxError> {

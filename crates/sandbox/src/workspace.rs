@@ -18,6 +18,10 @@ use crate::error::SandboxError;
 /// Files one workspace may hold. Each takes about a kilobyte of kernel memory, charged to the cage.
 const INODES_MAX: &str = "16384";
 
+/// The directory of the file system at `/tmp` that is also `/ws/work`. A mount for each, with nothing left over to
+/// unmount: an unmount makes the kernel wait for every processor.
+const WORK: &str = ".work";
+
 /// Whether `/ws/work` and `/tmp` can be parts of one file system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sharing {
@@ -58,8 +62,8 @@ impl Workspace {
     /// Finds out which kind of sharing this kernel allows.
     pub(crate) fn probe() -> Result<Sharing, Errno> {
         let root = tmpfs(&Limits::default(), 0)?;
-        mkdirat(&root, "work", Mode::RWXU)?;
-        Ok(if part(&root, "work").is_ok() { Sharing::OneFileSystem } else { Sharing::Separate })
+        mkdirat(&root, WORK, Mode::RWXU)?;
+        Ok(if part(&root, WORK).is_ok() { Sharing::OneFileSystem } else { Sharing::Separate })
     }
 
     /// Makes an empty workspace that belongs to `uid`.
@@ -67,14 +71,11 @@ impl Workspace {
         let root = tmpfs(limits, uid)?;
         match sharing {
             Sharing::OneFileSystem => {
-                let owner = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(uid)));
-                for name in ["work", "tmp"] {
-                    mkdirat(&root, name, Mode::RWXU)?;
-                    chownat(&root, name, owner.0, owner.1, AtFlags::empty())?;
-                }
-                let (work, tmp) = (part(&root, "work")?, part(&root, "tmp")?);
-                let directory = openat(&root, "work", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
-                Ok(Self { work, tmp, directory })
+                mkdirat(&root, WORK, Mode::RWXU)?;
+                chownat(&root, WORK, Some(Uid::from_raw(uid)), Some(Gid::from_raw(uid)), AtFlags::empty())?;
+                let work = part(&root, WORK)?;
+                let directory = openat(&root, WORK, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+                Ok(Self { work, tmp: root, directory })
             }
             Sharing::Separate => {
                 let directory = openat(&root, ".", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;

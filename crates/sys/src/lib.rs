@@ -9,6 +9,7 @@ pub mod child;
 pub mod clone;
 pub mod descriptors;
 pub mod landlock;
+pub mod mapping;
 pub mod mount;
 mod raw;
 pub mod seccomp;

@@ -191,16 +191,14 @@ mod tests_of_meaning {
         }
     }
 
-    #[test]
-    fn the_cage_filter_means_what_its_table_says() {
-        let rules = super::super::cage_rules();
-        let program = assemble(&rules);
+    fn check_whole_table(rules: &Rules) {
+        let program = assemble(rules);
         for number in 0..600 {
             for value in [0, 1, 2, 0x10, 0x5412, 0x1000_0000, u32::MAX] {
                 let arguments = [value; 6];
                 assert_eq!(
                     run(&program, ARCHITECTURE, number, arguments),
-                    meaning(&rules, number, arguments),
+                    meaning(rules, number, arguments),
                     "call {number} with {value:#x}"
                 );
             }
@@ -208,8 +206,14 @@ mod tests_of_meaning {
     }
 
     #[test]
+    fn both_filters_mean_what_their_tables_say() {
+        check_whole_table(&super::super::launcher_rules());
+        check_whole_table(&super::super::program_rules());
+    }
+
+    #[test]
     fn other_architectures_and_x32_are_killed() {
-        let program = assemble(&super::super::cage_rules());
+        let program = assemble(&super::super::launcher_rules());
         let i386 = 0x4000_0003;
         assert_eq!(run(&program, i386, 1, [0; 6]), KILL_PROCESS);
         assert_eq!(run(&program, ARCHITECTURE, X32_BIT | 1, [0; 6]), KILL_PROCESS);

@@ -2,6 +2,7 @@
 //!
 //! The list names what may pass; everything else answers ENOSYS, as an older kernel would, so that libraries
 //! fall back. Calls that act on the machine rather than on the program answer EPERM, which says what happened.
+//! The list is enforced by two filters: one the launcher installs once, and a short one for each program.
 //! Names are grouped as in the section numbers of the manual.
 
 use std::collections::BTreeMap;
@@ -97,16 +98,16 @@ const IPC_AND_INFORMATION: &[c_long] = &[
 #[rustfmt::skip]
 const REFUSED: &[c_long] = &[
     libc::SYS_ptrace, libc::SYS_process_vm_readv, libc::SYS_process_vm_writev, libc::SYS_kcmp,
-    libc::SYS_pidfd_getfd, libc::SYS_process_madvise, libc::SYS_mount, libc::SYS_umount2, libc::SYS_pivot_root,
-    libc::SYS_chroot, libc::SYS_unshare, libc::SYS_setns, libc::SYS_open_tree, libc::SYS_move_mount,
+    libc::SYS_pidfd_getfd, libc::SYS_process_madvise, libc::SYS_umount2, libc::SYS_pivot_root,
+    libc::SYS_chroot, libc::SYS_unshare, libc::SYS_setns, libc::SYS_open_tree, 
     libc::SYS_fsopen, libc::SYS_fsconfig, libc::SYS_fsmount, libc::SYS_fspick, libc::SYS_mount_setattr,
     libc::SYS_name_to_handle_at, libc::SYS_open_by_handle_at, libc::SYS_swapon, libc::SYS_swapoff,
-    libc::SYS_reboot, libc::SYS_sethostname, libc::SYS_setdomainname, libc::SYS_init_module,
+    libc::SYS_reboot,  libc::SYS_setdomainname, libc::SYS_init_module,
     libc::SYS_finit_module, libc::SYS_delete_module, libc::SYS_kexec_load, libc::SYS_kexec_file_load,
     libc::SYS_syslog, libc::SYS_acct, libc::SYS_quotactl, libc::SYS_settimeofday, libc::SYS_clock_settime,
     libc::SYS_adjtimex, libc::SYS_clock_adjtime, libc::SYS_iopl, libc::SYS_ioperm, libc::SYS_vhangup,
     libc::SYS_bpf, libc::SYS_perf_event_open, libc::SYS_userfaultfd, libc::SYS_add_key, libc::SYS_request_key,
-    libc::SYS_keyctl, libc::SYS_fanotify_init, libc::SYS_fanotify_mark, libc::SYS_seccomp,
+    libc::SYS_keyctl, libc::SYS_fanotify_init, libc::SYS_fanotify_mark,
     libc::SYS_migrate_pages, libc::SYS_move_pages,
 ];
 
@@ -125,9 +126,18 @@ const TERMINAL_INJECTION: [u32; 2] = [0x5412, 0x541c];
 /// personality(2): query, the default, and the default without address randomisation, which debuggers set.
 const PERSONALITIES: [u32; 3] = [u32::MAX, 0, 0x0004_0000];
 
-/// The rules of every cage.
-pub(crate) fn cage_rules() -> Rules {
-    let number = |call: c_long| u32::try_from(call).expect("system call numbers are small and positive");
+/// Calls the launcher and its stubs need to make cages, and that no program may make.
+const CAGE_MAKING: &[c_long] =
+    &[libc::SYS_mount, libc::SYS_move_mount, libc::SYS_sethostname, libc::SYS_clone3, libc::SYS_seccomp];
+
+fn number(call: c_long) -> u32 {
+    u32::try_from(call).expect("system call numbers are small and positive")
+}
+
+/// What the launcher itself runs under once it is set up, and so everything it clones: all rules but those that
+/// would keep it from making cages. Compiling a long filter takes the kernel longer than making the cage's mounts,
+/// so it is done once, here, and not for each program.
+pub(crate) fn launcher_rules() -> Rules {
     let mut listed = BTreeMap::new();
     for group in [FILES, EVENTS, MEMORY, PROCESSES, SIGNALS_AND_TIME, IPC_AND_INFORMATION] {
         listed.extend(group.iter().map(|call| (number(*call), Rule::Allow)));
@@ -141,15 +151,8 @@ pub(crate) fn cage_rules() -> Rules {
     };
     listed.insert(number(libc::SYS_socket), only_unix(0));
     listed.insert(number(libc::SYS_socketpair), only_unix(0));
-    let no_namespaces = Rule::AllowIf {
-        argument: 0,
-        mask: NEW_NAMESPACES.cast_unsigned(),
-        values: vec![0],
-        errno: EPERM,
-    };
-    listed.insert(number(libc::SYS_clone), no_namespaces);
-    // A filter cannot read clone3's flags; libraries fall back to clone on ENOSYS.
-    listed.insert(number(libc::SYS_clone3), Rule::Fail(ENOSYS));
+    listed.insert(number(libc::SYS_clone), Rule::Allow);
+    listed.extend(CAGE_MAKING.iter().map(|call| (number(*call), Rule::Allow)));
     let no_injection = Rule::FailIf { argument: 1, values: TERMINAL_INJECTION.to_vec(), errno: EPERM };
     listed.insert(number(libc::SYS_ioctl), no_injection);
     let no_own_filter = Rule::FailIf {
@@ -162,4 +165,19 @@ pub(crate) fn cage_rules() -> Rules {
         Rule::AllowIf { argument: 0, mask: u32::MAX, values: PERSONALITIES.to_vec(), errno: EPERM };
     listed.insert(number(libc::SYS_personality), personality);
     Rules { listed, otherwise: Rule::Fail(ENOSYS) }
+}
+
+/// What each program takes on besides [`launcher_rules`]. The stricter answer of two filters holds.
+pub(crate) fn program_rules() -> Rules {
+    let mut listed: BTreeMap<_, _> = CAGE_MAKING.iter().map(|call| (number(*call), Rule::Fail(EPERM))).collect();
+    // A filter cannot read clone3's flags; libraries fall back to clone on ENOSYS.
+    listed.insert(number(libc::SYS_clone3), Rule::Fail(ENOSYS));
+    let no_namespaces = Rule::AllowIf {
+        argument: 0,
+        mask: NEW_NAMESPACES.cast_unsigned(),
+        values: vec![0],
+        errno: EPERM,
+    };
+    listed.insert(number(libc::SYS_clone), no_namespaces);
+    Rules { listed, otherwise: Rule::Allow }
 }

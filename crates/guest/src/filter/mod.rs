@@ -4,4 +4,4 @@ mod assemble;
 mod list;
 
 pub(crate) use assemble::assemble;
-pub(crate) use list::cage_rules;
+pub(crate) use list::{launcher_rules, program_rules};

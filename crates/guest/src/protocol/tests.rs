@@ -36,9 +36,9 @@ fn oversized_requests_are_refused_by_name() {
 
 #[test]
 fn reports_commands_and_setups_read_back() {
-    let ended = Ended { status: 0x0b, alone: true, at_ns: 5, cpu_us: 6, max_rss_kib: 7, disk_used: 8, disk_full: true };
+    let ended =
+        Ended { status: 0x0b, alone: true, started_ns: 4, at_ns: 5, cpu_us: 6, max_rss_kib: 7, disk_used: 8, disk_full: true };
     let reports = [
-        Report::Started { at_ns: 77 },
         Report::Ended(ended),
         Report::Failed { stage: Stage::Exec, errno: Errno::NOENT },
         Report::Reaped { next_ready: true },

@@ -45,6 +45,9 @@ pub(crate) struct SlotCgroup {
     version: Version,
     /// Counters when the current run began.
     before: Counters,
+    /// Counters at the last account. Nothing is counted while the group is empty, so they are also what the next run
+    /// begins with. `None` if the last run was not accounted for.
+    last: Option<Counters>,
     limits: Option<(ByteSize, u32)>,
 }
 
@@ -61,7 +64,7 @@ impl SlotCgroup {
             Hierarchy::V1(roots) => Version::V1(v1::Group::create(roots, name)?),
             Hierarchy::V2(root) => Version::V2(v2::Group::create(root, name)?),
         };
-        Ok(Self { version, before: Counters::default(), limits: None })
+        Ok(Self { version, before: Counters::default(), last: None, limits: None })
     }
 
     /// How a program enters, and the descriptors it needs for that.
@@ -72,7 +75,7 @@ impl SlotCgroup {
         }
     }
 
-    /// Sets the limits and takes the counters' starting values. The group must be empty.
+    /// Sets the limits and the counters' starting values. The group must be empty.
     pub(crate) fn begin(&mut self, limits: &Limits) -> Result<(), GroupError> {
         let wanted = (limits.memory, limits.processes);
         if self.limits != Some(wanted) {
@@ -83,9 +86,10 @@ impl SlotCgroup {
             }
             self.limits = Some(wanted);
         }
+        let last = self.last.take().map_or_else(|| self.counters(), Ok)?;
         self.before = match &mut self.version {
-            Version::V1(group) => group.begin()?,
-            Version::V2(group) => group.begin()?,
+            Version::V1(group) => group.begin(last)?,
+            Version::V2(group) => group.begin(last)?,
         };
         Ok(())
     }
@@ -100,11 +104,9 @@ impl SlotCgroup {
     }
 
     /// What the current run used. Final once its tree is dead.
-    pub(crate) fn account(&self) -> Result<Account, GroupError> {
-        let now = match &self.version {
-            Version::V1(group) => group.counters()?,
-            Version::V2(group) => group.counters()?,
-        };
+    pub(crate) fn account(&mut self) -> Result<Account, GroupError> {
+        let now = self.counters()?;
+        self.last = Some(now);
         Ok(Account {
             cpu: now.cpu.saturating_sub(self.before.cpu),
             oom_kills: now.oom_kills.saturating_sub(self.before.oom_kills),
@@ -113,6 +115,13 @@ impl SlotCgroup {
             // A peak that did not rise may be an earlier run's: unknown is honest, an old number is not.
             processes: if now.processes_peak > self.before.processes_peak { now.processes_peak } else { 0 },
         })
+    }
+
+    fn counters(&self) -> Result<Counters, GroupError> {
+        match &self.version {
+            Version::V1(group) => group.counters(),
+            Version::V2(group) => group.counters(),
+        }
     }
 }
 

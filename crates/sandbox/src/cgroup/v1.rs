@@ -91,17 +91,15 @@ impl Group {
         self.pids.limit(limits.processes)
     }
 
-    pub(super) fn begin(&mut self) -> Result<Counters, GroupError> {
+    pub(super) fn begin(&mut self, last: Counters) -> Result<Counters, GroupError> {
         // Memory an earlier run left charged (page cache, kernel objects not yet freed) is not this run's.
         self.memory.peak.write("0")?;
-        self.pids.forget_peak()?;
-        Ok(Counters {
-            cpu: self.cpu()?,
-            oom_kills: self.memory.events.keyed_number("oom_kill")?,
-            forks_refused: self.pids.events.keyed_number("max")?,
-            memory_peak: self.memory.usage.number()?,
-            processes_peak: 0,
-        })
+        let memory_peak = self.memory.usage.number()?;
+        if last.processes_peak <= 1 {
+            return Ok(Counters { memory_peak, processes_peak: 0, ..last });
+        }
+        self.pids.make_anew()?;
+        Ok(Counters { memory_peak, processes_peak: 0, forks_refused: 0, ..last })
     }
 
     pub(super) fn cpu(&self) -> Result<Duration, GroupError> {
@@ -166,13 +164,9 @@ impl PidsGroup {
         Ok(())
     }
 
-    /// The peak of a group cannot be reset, so a group whose peak says more than one task is made anew. Most
-    /// runs are a single task and keep their group.
-    fn forget_peak(&mut self) -> Result<(), GroupError> {
-        let Some(peak) = &self.peak else { return Ok(()) };
-        if peak.number()? <= 1 {
-            return Ok(());
-        }
+    /// The peak of a group cannot be reset, so a group that has had more than one task is replaced. Most runs are a
+    /// single task and keep theirs.
+    fn make_anew(&mut self) -> Result<(), GroupError> {
         match fs::remove_dir(&self.path) {
             Ok(()) => {}
             Err(source) if source.kind() == io::ErrorKind::NotFound => {}

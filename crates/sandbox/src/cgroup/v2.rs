@@ -81,14 +81,12 @@ impl Group {
         self.pids_max.write(&limits.processes.to_string())
     }
 
-    pub(super) fn begin(&mut self) -> Result<Counters, GroupError> {
+    pub(super) fn begin(&mut self, last: Counters) -> Result<Counters, GroupError> {
         if let Some(peak) = &self.memory_peak {
             // Kernels before 6.12 refuse; the difference to current usage is then an upper bound.
             let _reset = peak.try_write("reset");
         }
-        let mut counters = self.counters()?;
-        counters.memory_peak = self.memory_current.number()?;
-        Ok(counters)
+        Ok(Counters { memory_peak: self.memory_current.number()?, ..last })
     }
 
     pub(super) fn cpu(&self) -> Result<Duration, GroupError> {
