@@ -10,7 +10,7 @@ use rollcage_language::{Language, LanguageError, LanguageSet, LanguageSetError, 
 use crate::failure::Failure;
 
 /// The option that adds languages.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(crate) struct LanguagesOption {
     /// Directory of language files (*.yaml) that add to the built-in languages, or replace those of the same
     /// name

@@ -6,10 +6,16 @@
 #![forbid(unsafe_code)]
 
 mod commands;
+mod execute;
 mod failure;
 mod host;
+mod interrupt;
 mod language_files;
+mod limit_options;
 mod output;
+mod program_file;
+mod run_report;
+mod toolchain;
 
 use std::process::ExitCode;
 
