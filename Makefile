@@ -1,0 +1,34 @@
+# The menu. Every target sets up what it needs first; `make` alone prints this list.
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-long check bench setup
+
+RELEASE := target/release/rollcage
+# Cages need root. A user with sudo is asked for it once.
+AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || echo "sudo -E")
+
+help: ## print this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+demo: setup ## run two dozen problems in six languages against recorded transcripts
+	cargo build --release --package rollcage
+	$(AS_ROOT) $(RELEASE) rollout examples/demo/run.yaml
+
+test: setup ## run every test but the long ones
+	scripts/test.sh
+
+test-long: setup ## run every test, the long ones too (tens of minutes)
+	ROLLCAGE_LONG=1 scripts/test.sh
+
+check: setup ## format, lints, crate edges, licences, tests
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --quiet -- --deny warnings
+	@if cargo deny --version >/dev/null 2>&1; then cargo deny --log-level error check bans licenses sources; \
+	else echo "skipped: cargo-deny is not installed, so licences were not checked"; fi
+	scripts/test.sh
+
+bench: setup ## measure caged runs beside bare ones
+	cargo build --release --package rollcage
+	$(AS_ROOT) $(RELEASE) bench exec
+
+setup: ## install the toolchains that are missing (Debian and Ubuntu packages)
+	@scripts/setup.sh
