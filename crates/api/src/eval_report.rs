@@ -125,7 +125,8 @@ impl EvalReport {
 }
 
 impl PassAtKReport {
-    fn new(counts: &[SampleCounts], k: u64, bootstrap: &Bootstrap) -> Self {
+    /// The mean of pass@k over `counts`, one per task.
+    pub fn new(counts: &[SampleCounts], k: u64, bootstrap: &Bootstrap) -> Self {
         match mean_pass_at_k(counts, k, bootstrap) {
             Ok(estimate) => Self {
                 k,

@@ -17,6 +17,8 @@ mod quantity;
 mod records;
 mod result_row;
 mod rows;
+mod run_config;
+mod run_report;
 mod samples;
 mod suggest;
 
@@ -35,13 +37,19 @@ pub use problem_row::{
 pub use quantity::{BytesRow, DurationRow, FileRow, SizeRow};
 pub use result_row::{CaseSummary, ResultError, ResultRow};
 pub use rows::RowError;
+pub use run_config::{
+    ActionsConfig, AnswerConfig, BudgetConfig, CodeConfig, EnvironmentConfigRow, FeedbackConfig, GroupConfig,
+    IsolationConfig, OutputConfig, PolicyConfig, RewardConfig, RewardPartsConfig, RunConfig, RunConfigError,
+    SamplingConfig, SessionConfig, TasksConfig, TimeoutsConfig, run_config_schema,
+};
+pub use run_report::{RunReport, SecondsReport};
 pub use samples::{JoinedSample, Sample, SampleSolution, join_samples, read_samples};
 pub use suggest::{hint, nearest};
 
 pub use records::{
-    ActionRecord, BytesRecord, CaseRecord, CompletionRecord, FingerprintRecord, JudgementRecord,
-    JudgementResult, LimitsRecord, MechanismRecord, MessageRecord, OutcomeRecord, Record, RecordError,
-    RunKind, RunRecord, RunStatus, StreamRecord, TerminationRecord, TimingsRecord, TokensRecord,
-    ToolCallRecord, ToolchainRecord, TrajectoryRecord, TrajectoryStatus, TurnRecord, UsageRecord,
-    decode_record, encode_record,
+    ActionRecord, BytesRecord, CaseRecord, CompletionRecord, FingerprintRecord, JudgedRecord,
+    JudgementRecord, JudgementResult, LimitsRecord, MechanismRecord, MessageRecord, OutcomeRecord, Record,
+    RecordError, RunKind, RunRecord, RunStatus, StreamRecord, TerminationRecord, TimingsRecord, TokensRecord,
+    ToolCallRecord, ToolchainRecord, TrajectoryRecord, TrajectoryStatus, TurnRecord, TurnRecordError,
+    UsageRecord, decode_record, encode_record,
 };

@@ -13,6 +13,7 @@ mod judgement;
 mod run;
 mod stream;
 mod trajectory;
+mod turn_convert;
 
 pub use codec::{Record, RecordError, decode_record, encode_record};
 pub use judgement::{CaseRecord, JudgementRecord, JudgementResult};
@@ -24,3 +25,4 @@ pub use trajectory::{
     ActionRecord, CompletionRecord, MessageRecord, OutcomeRecord, TerminationRecord, TimingsRecord,
     TokensRecord, ToolCallRecord, TrajectoryRecord, TrajectoryStatus, TurnRecord, UsageRecord,
 };
+pub use turn_convert::{JudgedRecord, TurnRecordError};
