@@ -1,5 +1,6 @@
 //! Which languages there are: the built-in ones and those of the user's directory.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -25,7 +26,20 @@ impl LanguagesOption {
         let Some(directory) = &self.languages else { return Ok(set) };
         set.with_directory_files(read_directory(directory)?).map_err(bad_set)
     }
+
+    /// Where the languages that are not built in come from.
+    pub(crate) fn origins(&self) -> Result<Origins, Failure> {
+        let Some(directory) = &self.languages else { return Ok(Origins::new()) };
+        let origin = |(path, text): (String, String)| {
+            let language = Language::parse(&path, &text).map_err(|error| bad_set(error.into()))?;
+            Ok((language.name, path))
+        };
+        read_directory(directory)?.into_iter().map(origin).collect()
+    }
 }
+
+/// Names of languages and the files they come from.
+pub(crate) type Origins = BTreeMap<String, String>;
 
 /// The language called `word`, or a failure that says what it may have meant.
 pub(crate) fn find(set: &LanguageSet, word: &str) -> Result<Arc<Language>, Failure> {

@@ -5,6 +5,7 @@
 //! exit code ([`rollcage_api::ExitCode`]) and is printed once, in [`failure`].
 #![forbid(unsafe_code)]
 
+mod bench;
 mod commands;
 mod execute;
 mod failure;
@@ -15,6 +16,7 @@ mod limit_options;
 mod output;
 mod program_file;
 mod run_report;
+mod table;
 mod toolchain;
 
 use std::process::ExitCode;

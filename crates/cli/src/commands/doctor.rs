@@ -1,12 +1,151 @@
-//! `rollcage doctor`.
+//! `rollcage doctor`: what this host enforces, and which languages it can run.
+
+use rollcage_api::{ExitCode, MechanismRecord};
+use rollcage_language::{Install, Language, LanguageSet};
+use rollcage_sandbox::{Cancel, Finding, Host, HostConfig, HostReport, probe};
+use rollcage_types::IsolationLevel;
+use serde::Serialize;
 
 use crate::failure::Failure;
+use crate::interrupt::cancellable;
+use crate::language_files::LanguagesOption;
+use crate::{host, output, table, toolchain};
 
 /// Show what this host enforces and which languages it can run
-#[derive(Debug, clap::Args)]
-pub(crate) struct Args {}
+///
+/// Looks at the host, starts a cage on it, and asks every toolchain for its version there. Ends with 0 if a cage
+/// at level `full` works, and with 113 if it does not; missing toolchains are shown and change nothing.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Print one JSON object instead of tables
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    languages: LanguagesOption,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  rollcage doctor
+  rollcage doctor --json | jq '.mechanisms[] | select(.state != \"full\")'";
+
+#[derive(Serialize)]
+struct DoctorReport {
+    /// The isolation level that was tried.
+    level: &'static str,
+    /// Whether it works.
+    works: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    findings: Vec<FindingReport>,
+    mechanisms: Vec<MechanismRecord>,
+    languages: Vec<LanguageReport>,
+}
+
+#[derive(Serialize)]
+struct FindingReport {
+    name: &'static str,
+    value: String,
+    suffices: bool,
+    hint: Option<String>,
+}
+
+#[derive(Serialize)]
+struct LanguageReport {
+    name: String,
+    ready: bool,
+    version: Option<String>,
+    missing: Vec<String>,
+    install: Option<String>,
+}
 
 /// Runs the command.
-pub(crate) fn run(_args: &Args) -> Result<u8, Failure> {
-    Err(Failure::infrastructure(anyhow::anyhow!("`rollcage doctor` is not built yet")))
+pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
+    let set = args.languages.load()?;
+    let json = args.json;
+    cancellable(move |cancel| {
+        let report = examine(&set, cancel);
+        if json {
+            output::print_json(&report)?;
+        } else {
+            output::print_text(&text(&report))?;
+        }
+        Ok(if report.works { ExitCode::Success } else { ExitCode::Infrastructure }.number())
+    })
+}
+
+fn examine(set: &LanguageSet, cancel: &Cancel) -> DoctorReport {
+    let HostReport { findings, started } = probe(&HostConfig { slots: 1, ..HostConfig::default() });
+    let host = started.is_ok().then(|| host::start(Some(1)).ok()).flatten();
+    let (mechanisms, error) = match started {
+        Ok(enforcement) => (MechanismRecord::list(&enforcement), None),
+        Err(error) => (Vec::new(), Some(format!("{:#}", anyhow::Error::new(error)))),
+    };
+    DoctorReport {
+        level: IsolationLevel::Full.as_str(),
+        works: error.is_none(),
+        error,
+        findings: findings.into_iter().map(finding).collect(),
+        mechanisms,
+        languages: set.iter().map(|language| examine_language(language, host.as_ref(), cancel)).collect(),
+    }
+}
+
+fn finding(finding: Finding) -> FindingReport {
+    let Finding { name, value, suffices, hint } = finding;
+    FindingReport { name, value, suffices, hint }
+}
+
+fn examine_language(language: &Language, host: Option<&Host>, cancel: &Cancel) -> LanguageReport {
+    let missing = toolchain::missing(language);
+    let ready = missing.is_empty();
+    LanguageReport {
+        name: language.name.clone(),
+        version: host.filter(|_| ready).and_then(|host| toolchain::version(host, language, cancel)),
+        ready,
+        missing,
+        install: language.install.as_ref().map(|install| match install {
+            Install::Shell(line) | Install::ContainerInstructions(line) => line.clone(),
+        }),
+    }
+}
+
+fn text(report: &DoctorReport) -> String {
+    let finding = |finding: &FindingReport| {
+        let mark = if finding.suffices { "✓" } else { "✗" };
+        let hint = finding.hint.clone().unwrap_or_default();
+        [mark.to_owned(), finding.name.to_owned(), finding.value.clone(), hint]
+    };
+    let mechanism = |mechanism: &MechanismRecord| {
+        let mark = if mechanism.state == "full" { "✓" } else { "!" };
+        let why = mechanism.why.clone().unwrap_or_default();
+        [mark.to_owned(), mechanism.mechanism.clone(), mechanism.state.clone(), why]
+    };
+    let language = |language: &LanguageReport| {
+        let name = language.name.clone();
+        if language.ready {
+            let version = language.version.clone().unwrap_or_else(|| "version unknown".to_owned());
+            return ["✓".to_owned(), name, version, String::new()];
+        }
+        let install = language.install.clone().unwrap_or_else(|| "its file does not say how".to_owned());
+        ["–".to_owned(), name, format!("missing {}", language.missing.join(", ")), install]
+    };
+    let mut text = table::render(["", "host", "found", "hint"], report.findings.iter().map(finding));
+    text.push('\n');
+    if !report.mechanisms.is_empty() {
+        let rows = report.mechanisms.iter().map(mechanism);
+        text.push_str(&table::render(["", "mechanism", "state", "why"], rows));
+        text.push('\n');
+    }
+    text.push_str(&table::render(
+        ["", "language", "toolchain", "install with"],
+        report.languages.iter().map(language),
+    ));
+    let level = report.level;
+    text.push_str(&match &report.error {
+        None => format!("\nIsolation level `{level}` works.\n"),
+        Some(error) => format!("\nIsolation level `{level}` does not work: {error}\n"),
+    });
+    text
 }

@@ -1,0 +1,8 @@
+//! `rollcage languages`: what can be run here, whether it works, and how to get what is missing.
+
+mod args;
+mod install;
+mod list;
+mod test;
+
+pub(crate) use args::{Args, run};
