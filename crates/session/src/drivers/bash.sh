@@ -12,19 +12,38 @@ BASH_ARGV0=bash
   builtin read -r __rollcage_seed
   builtin mapfile -t __rollcage_cells
 } <"$__rollcage_home/plan"
-builtin exec {__rollcage_live_in}<&0 {__rollcage_live_out}>&1 {__rollcage_live_err}>&2
-builtin exec {__rollcage_null}<>/dev/null <>/dev/null >&0 2>&0
+# Not `builtin exec`, which undoes its redirections.
+exec {__rollcage_live_in}<&0 {__rollcage_live_out}>&1 {__rollcage_live_err}>&2
+exec {__rollcage_null}<>/dev/null </dev/null >/dev/null 2>&1
 __rollcage_next=0
 __rollcage_log=
 __rollcage_status=0
-__rollcage_exited=
+# `cell` while a cell runs, or the action of its EXIT trap; `exited` when it made the shell exit; else empty.
+__rollcage_phase=
 __rollcage_at_exit=
 
-# The whole report is written each time, because a cell may have cleared the workspace.
+# What is needed later is held in variables, because a cell may clear the workspace.
+for __rollcage_cell in "${__rollcage_cells[@]}"; do
+  __rollcage_sources[__rollcage_cell]= __rollcage_inputs[__rollcage_cell]=
+  IFS= builtin read -r -d '' "__rollcage_sources[__rollcage_cell]" <"$__rollcage_home/cells/$__rollcage_cell.sh"
+  IFS= builtin read -r -d '' "__rollcage_inputs[__rollcage_cell]" <"$__rollcage_home/cells/$__rollcage_cell.stdin"
+done
+IFS= builtin read -r -d '' __rollcage_code <"$__rollcage_home/cells.sh"
+
+# Writes the whole report each time.
 __rollcage_report() {
   __rollcage_log+=$1$'\n'
-  if [[ ! -d $__rollcage_home ]]; then builtin command -p mkdir -p -- "$__rollcage_home" || builtin :; fi
+  __rollcage_restore
   builtin printf '%s' "$__rollcage_log" >|"$__rollcage_home/report" || builtin :
+}
+
+# Makes the next cell's files again where they are missing.
+__rollcage_restore() {
+  local file=$__rollcage_home/cells/$__rollcage_cell
+  if [[ -f $file.sh && -f $file.stdin ]]; then builtin return 0; fi
+  builtin command -p mkdir -p -- "$__rollcage_home/cells" || builtin :
+  builtin printf '%s' "${__rollcage_sources[__rollcage_cell]}" >|"$file.sh" || builtin :
+  builtin printf '%s' "${__rollcage_inputs[__rollcage_cell]}" >|"$file.stdin" || builtin :
 }
 
 # A cell's own EXIT trap runs when a cell exits, so it must not replace ours. In a subshell it is its own affair.
@@ -49,6 +68,4 @@ trap() {
   if [[ ${#others[@]} -gt 0 ]]; then builtin trap -- "$action" "${others[@]}" 2>&"$__rollcage_err"; fi
 } 2>/dev/null
 
-# Kept in a variable, because a cell may clear the workspace before it exits.
-IFS= builtin read -r -d '' __rollcage_code <"$__rollcage_home/cells.sh" || builtin :
 builtin eval "$__rollcage_code"

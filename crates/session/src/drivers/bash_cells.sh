@@ -8,16 +8,19 @@ RANDOM=$((__rollcage_seed + __rollcage_next))
 \builtin trap '
   {
     __rollcage_status=$?
-    __rollcage_exited=yes
-    ( \builtin eval "$__rollcage_code" )
-    \builtin exit "$?"
+    # An exit of our own goes through, or a mistake in here would come round for ever.
+    if [[ $__rollcage_phase == cell ]]; then
+      __rollcage_phase=exited
+      ( \builtin eval "$__rollcage_code" )
+      \builtin exit "$?"
+    fi
   } <&"$__rollcage_null" >&"$__rollcage_null" 2>&"$__rollcage_null"' EXIT
 
-if [[ $__rollcage_exited ]]; then
-  __rollcage_exited=
+if [[ $__rollcage_phase == exited ]]; then
   if [[ $__rollcage_at_exit ]]; then
     __rollcage_action=$__rollcage_at_exit
     __rollcage_at_exit=
+    __rollcage_phase=cell
     # In either branch the action finds the exit status in `$?` and no errexit is suspended. If it exits itself,
     # the trap above brings us here again, without an action.
     if ( \builtin exit "$__rollcage_status" ); then
@@ -26,13 +29,15 @@ if [[ $__rollcage_exited ]]; then
       \builtin eval "$__rollcage_action" <&"$__rollcage_in" >&"$__rollcage_out" 2>&"$__rollcage_err"
     fi
   fi
-  \builtin exec {__rollcage_in}<&-
+  __rollcage_phase=
+  \exec {__rollcage_in}<&-
   __rollcage_report "$__rollcage_cell end exited $__rollcage_status"
 fi
 
 while [[ $__rollcage_next -lt ${#__rollcage_cells[@]} ]]; do
   __rollcage_cell=${__rollcage_cells[__rollcage_next]}
   __rollcage_next=$((__rollcage_next + 1))
+  __rollcage_report "$__rollcage_cell start"
   if [[ $__rollcage_next -lt ${#__rollcage_cells[@]} ]]; then
     \builtin exec {__rollcage_in}<"$__rollcage_home/cells/$__rollcage_cell.stdin"
     __rollcage_out=$__rollcage_null
@@ -42,11 +47,12 @@ while [[ $__rollcage_next -lt ${#__rollcage_cells[@]} ]]; do
     __rollcage_out=$__rollcage_live_out
     __rollcage_err=$__rollcage_live_err
   fi
-  __rollcage_report "$__rollcage_cell start"
+  __rollcage_phase=cell
   \builtin source "$__rollcage_home/cells/$__rollcage_cell.sh" \
     <&"$__rollcage_in" >&"$__rollcage_out" 2>&"$__rollcage_err"
   __rollcage_status=$?
-  \builtin exec {__rollcage_in}<&-
+  __rollcage_phase=
+  \exec {__rollcage_in}<&-
   __rollcage_report "$__rollcage_cell end status $__rollcage_status"
 done
 \builtin trap - EXIT

@@ -162,7 +162,7 @@ def flush():
 
 
 def report(line):
-    """Adds a line; writes the whole report each time, because a cell may have cleared the workspace."""
+    """Adds a line. Writes the whole report each time, because a cell may have cleared the workspace."""
     REPORT.append(line + "\n")
     try:
         posix.mkdir(HOME, 0o700)
@@ -177,24 +177,29 @@ def report(line):
         pass  # Without a report the cell counts as one that ended the interpreter.
 
 
-def attach(descriptor, path, flags):
-    try:
-        source = posix.open(path, flags)
-    except OSError:
-        source = posix.open("/dev/null", posix.O_RDWR)
-    if source != descriptor:
-        posix.dup2(source, descriptor)
-        posix.close(source)
+def silence(path, content):
+    """Points 0 at an earlier cell's input, which is made again if it is gone, and 1 and 2 at nothing."""
+    if not os.path.exists(path):
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "wb") as file:
+            file.write(content)
+    for descriptor, file in enumerate((path, "/dev/null", "/dev/null")):
+        source = posix.open(file, posix.O_WRONLY if descriptor else posix.O_RDONLY)
+        if source != descriptor:
+            posix.dup2(source, descriptor)
+            posix.close(source)
 
 
 def read(path):
-    with open(HOME + "/" + path, encoding="utf-8", newline="") as file:
+    with open(HOME + "/" + path, "rb") as file:
         return file.read()
 
 
 def main():
+    # Everything is read before the first cell runs, because a cell may clear the workspace.
     seed, *numbers = [int(line) for line in read("plan").split()]
-    cells = [(number, read(f"cells/{number}.py")) for number in numbers]
+    cells = [(number, read(f"cells/{number}.py").decode()) for number in numbers]
+    inputs = [read(f"cells/{number}.stdin") for number in numbers[:-1]]
     interpreter = Interpreter()
     sys.meta_path.insert(
         0,
@@ -212,9 +217,7 @@ def main():
         kept = [fcntl.fcntl(n, fcntl.F_DUPFD_CLOEXEC, KEPT_DESCRIPTORS_FROM) for n in (0, 1, 2)]
     for position, (number, source) in enumerate(cells, start=1):
         if position < len(cells):
-            attach(0, f"{HOME}/cells/{number}.stdin", posix.O_RDONLY)
-            attach(1, "/dev/null", posix.O_WRONLY)
-            attach(2, "/dev/null", posix.O_WRONLY)
+            silence(f"{HOME}/cells/{number}.stdin", inputs[position - 1])
         for descriptor, original in enumerate(kept if position == len(cells) else []):
             posix.dup2(original, descriptor)
             posix.close(original)
