@@ -18,8 +18,9 @@
 //! What replay cannot do. Programs that read the clock, the pid or the kernel's randomness may take another way
 //! the second time; `random`, `numpy.random`, `RANDOM` and string hashes are seeded, but not in the subshells of
 //! bash. Threads and child processes that a cell leaves running are not waited for. In bash, our variables show in
-//! `set`, and `set -x` prints more plus signs than in a script. When a cell ends otherwise
-//! than it did, the session is poisoned rather than continued from a state that nobody saw.
+//! `set`, and `set -x` prints more plus signs than in a script. When a cell ends otherwise than it did, the
+//! session is poisoned rather than continued from a state that nobody saw; a difference that changes no ending
+//! goes unnoticed.
 //!
 //! Languages without a session kind run each cell alone.
 #![forbid(unsafe_code)]
