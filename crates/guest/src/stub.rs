@@ -86,7 +86,7 @@ fn serve(bench: &mut Bench) -> Result<(), (Stage, Errno)> {
     mount(c"proc", c"/proc", c"proc", flags, c"subset=pid,hidepid=invisible")
         .map_err(|errno| (Stage::MountProc, errno))?;
 
-    let Some((request_bytes, descriptors)) = receive(bench)? else { return Ok(()) };
+    let Some((request_bytes, descriptors)) = receive_own(bench)? else { return Ok(()) };
     attach(&descriptors.work, c"/ws/work").map_err(|errno| (Stage::MountWork, errno))?;
     attach(&descriptors.tmp, c"/ws/tmp").map_err(|errno| (Stage::MountTmp, errno))?;
 
@@ -123,6 +123,19 @@ struct Descriptors {
     work: OwnedFd,
     tmp: OwnedFd,
     cgroups: [Option<OwnedFd>; CGROUPS_MAX],
+}
+
+/// Waits for a request to this cage. One to an earlier cage of the slot, which ended before it could take it, is thrown
+/// away.
+fn receive_own(bench: &mut Bench) -> Result<Option<(usize, Descriptors)>, (Stage, Errno)> {
+    loop {
+        let Some((bytes, descriptors)) = receive(bench)? else { return Ok(None) };
+        let header = bench.buffer.get(..bytes).and_then(RunHeader::decode);
+        match header {
+            Some(header) if header.generation < bench.generation => {}
+            _ => return Ok(Some((bytes, descriptors))),
+        }
+    }
 }
 
 /// Waits for a request; `None` when the supervisor has gone.

@@ -19,6 +19,9 @@ const VARIABLES: [(&str, &str); 6] = [
     ("USER", "sandbox"),
 ];
 
+/// No core file is this small, so none is written. Not 0, because a host whose core pattern is a program runs that
+/// program as root for every crash, limit or no limit, except for this very number.
+const CORE_MAX: u64 = 1;
 /// Locked memory, which page reclaim cannot touch: enough for a few keys.
 const LOCKED_MEMORY_MAX: u64 = 64 * 1024;
 /// POSIX message queues live in kernel memory that a program could fill with a few calls.
@@ -66,7 +69,7 @@ fn resource_limits(limits: &Limits) -> [ResourceLimit; 7] {
         both(libc::RLIMIT_FSIZE, limits.file_size.as_u64()),
         both(libc::RLIMIT_NOFILE, u64::from(limits.open_files)),
         both(libc::RLIMIT_STACK, limits.stack.as_u64()),
-        both(libc::RLIMIT_CORE, 0),
+        both(libc::RLIMIT_CORE, CORE_MAX),
         both(libc::RLIMIT_MEMLOCK, LOCKED_MEMORY_MAX),
         both(libc::RLIMIT_MSGQUEUE, MESSAGE_QUEUE_MAX),
     ]

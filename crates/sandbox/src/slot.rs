@@ -25,10 +25,10 @@ const RUN_SPACE: usize = rustix::cmsg_space!(ScmRights(rollcage_guest::protocol:
 enum Stage {
     /// None; one must be asked for.
     Empty,
-    /// One is ready, or will be by the time it matters.
+    /// The next one is ready, or will be by the time it matters.
     Ready,
-    /// One has done its work and may not be gone yet.
-    Ending,
+    /// The one in use, or just used, has not been seen off.
+    Live,
 }
 
 /// A slot, owned by the run that leased it.
@@ -61,7 +61,7 @@ impl Slot {
 
     /// Sees the last cage off and makes sure of the next.
     pub(crate) fn ready(&mut self, control: BorrowedFd<'_>) -> Result<(), SandboxError> {
-        if self.stage == Stage::Ending {
+        if self.stage == Stage::Live {
             self.await_reaped()?;
         }
         // An eventfd left readable by a cancellation that came too late would cancel this run.
@@ -69,22 +69,20 @@ impl Slot {
         let _drained = rustix::io::read(&self.waker, &mut stale);
         if self.stage == Stage::Empty {
             self.command(control, Command::Start { slot: self.index })?;
-            self.stage = Stage::Ready;
         }
+        self.stage = Stage::Live;
         self.generation += 1;
         Ok(())
     }
 
-    /// Hands over a request. From here on the cage must be seen off before it can serve another.
-    pub(crate) fn send(&mut self, bytes: &[u8], fixed: [BorrowedFd<'_>; 5]) -> Result<(), SandboxError> {
+    /// Hands over a request.
+    pub(crate) fn send(&self, bytes: &[u8], fixed: [BorrowedFd<'_>; 5]) -> Result<(), SandboxError> {
         let (_entry, cgroups) = self.cgroup.entry();
         let descriptors: Vec<_> = fixed.into_iter().chain(cgroups).collect();
         send_with::<RUN_SPACE>(self.socket.as_fd(), bytes, &descriptors).map_err(|errno| match errno {
             Errno::PIPE | Errno::CONNRESET => SandboxError::LauncherGone,
             _ => SandboxError::System { action: "send the request to the cage", source: errno.into() },
-        })?;
-        self.stage = Stage::Ending;
-        Ok(())
+        })
     }
 
     /// How a program enters the slot's cgroup.
@@ -97,10 +95,11 @@ impl Slot {
         self.command(control, Command::Kill { slot: self.index, generation: self.generation })
     }
 
-    /// The cage could not be used although it was ready: have it end and start anew.
-    pub(crate) fn abandon(&mut self, control: BorrowedFd<'_>) {
-        if self.stage == Stage::Ready && self.kill(control).is_ok() {
-            self.stage = Stage::Ending;
+    /// Something failed on our side: whatever the cage is doing, have it end.
+    pub(crate) fn abandon(&self, control: BorrowedFd<'_>) {
+        if self.stage == Stage::Live {
+            // If this fails the launcher is gone, and the cage with it.
+            let _sent = self.kill(control);
         }
     }
 
@@ -141,7 +140,7 @@ impl Slot {
     /// Waits until nothing of the cage is left. Other reports on the way are dropped.
     pub(crate) fn await_reaped(&mut self) -> Result<(), SandboxError> {
         let timeout = Timespec::try_from(CAGE_WAIT).expect("a constant of seconds fits");
-        while self.stage == Stage::Ending {
+        while self.stage == Stage::Live {
             if self.next_report()?.is_none() {
                 let mut ready = [PollFd::new(&self.socket, PollFlags::IN)];
                 match poll(&mut ready, Some(&timeout)) {
