@@ -4,5 +4,6 @@
 //! Leaves what to do next to the pure crates below, whose questions it answers.
 #![forbid(unsafe_code)]
 
+pub mod drive;
 pub mod policy;
 pub mod store;

@@ -1,0 +1,125 @@
+//! Judging one solution: the steps [`Judging`] asks for, performed in cages.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rollcage_judge::{CompileStep, JudgeOptions, Judgement, Judging, Problem, RunOutput, Step, Unscorable};
+use rollcage_language::Language;
+use tokio::task::{AbortHandle, JoinSet};
+
+use super::engine::{Engine, Spent};
+use super::request::{Compiled, Trial, draw_token};
+
+/// A judgement, and where the time went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Judged {
+    /// What it came to.
+    pub judgement: Judgement,
+    /// Summed over all runs, which may have overlapped.
+    pub spent: Spent,
+}
+
+/// One finished run of a case.
+struct CaseRun {
+    index: usize,
+    result: Result<RunOutput, Unscorable>,
+    spent: Spent,
+}
+
+/// Judges `solution`: compiles it once and runs each case in a fresh cage. Dropping the future ends all of them.
+pub async fn judge(
+    engine: &Engine,
+    problem: &Arc<Problem>,
+    language: &Arc<Language>,
+    solution: &str,
+    options: JudgeOptions,
+) -> Judged {
+    let mut spent = Spent::default();
+    let token = match draw_token() {
+        Ok(token) => token,
+        Err(unscorable) => return Judged { judgement: Judgement::Unscorable(unscorable), spent },
+    };
+    let trial = Arc::new(Trial::new(Arc::clone(problem), Arc::clone(language), solution, token));
+    let needs_compiler =
+        if language.compile_command().is_some() { CompileStep::Needed } else { CompileStep::NotNeeded };
+    let mut judging = Judging::new(Arc::clone(problem), needs_compiler, options);
+    let mut compiled: Option<Arc<Compiled>> = None;
+    let mut runs = JoinSet::new();
+    let mut open: BTreeMap<usize, AbortHandle> = BTreeMap::new();
+    loop {
+        for step in judging.next_steps() {
+            let case = match step {
+                Step::Compile => {
+                    let result = compile(engine, &trial, &mut spent).await;
+                    judging.compiled(result.map(|(output, files)| {
+                        compiled = Some(Arc::new(files));
+                        output
+                    }));
+                    continue;
+                }
+                Step::RunCase(index) => Some(index),
+                Step::RunProgram => None,
+            };
+            let (engine, trial, compiled) = (engine.clone(), Arc::clone(&trial), compiled.clone());
+            let run = async move { run_case(&engine, &trial, case, compiled.as_deref()).await };
+            open.insert(case.unwrap_or(0), runs.spawn(run));
+        }
+        for index in judging.cancellable() {
+            if let Some(run) = open.remove(&index) {
+                run.abort();
+                judging.case_finished(index, Err(Unscorable::infrastructure("it is not needed", false)));
+            }
+        }
+        if let Some(judgement) = judging.judgement() {
+            return Judged { judgement: judgement.clone(), spent };
+        }
+        if open.is_empty() {
+            // Compiling was the only step; now there are others.
+            continue;
+        }
+        match runs.join_next().await {
+            Some(Ok(run)) => {
+                // One that was aborted may have finished first; it has been reported.
+                if open.remove(&run.index).is_some() {
+                    spent += run.spent;
+                    judging.case_finished(run.index, run.result);
+                }
+            }
+            Some(Err(failed)) if failed.is_panic() => std::panic::resume_unwind(failed.into_panic()),
+            Some(Err(_aborted)) => {}
+            None => unreachable!("an open run is in the set"),
+        }
+    }
+}
+
+async fn compile(
+    engine: &Engine,
+    trial: &Trial,
+    spent: &mut Spent,
+) -> Result<(RunOutput, Compiled), Unscorable> {
+    let request = trial.compile_request().expect("asked for only where the language compiles");
+    match engine.run(request).await {
+        Ok(mut ran) => {
+            *spent += Spent { queue: ran.queue, compile: ran.run, ..Spent::default() };
+            let compiled = Compiled::take(&mut ran.outcome);
+            Ok((RunOutput::new(ran.outcome, rollcage_judge::Completion::NotRequired), compiled))
+        }
+        Err(error) => Ok((trial.not_run(&error, None)?, Compiled::default())),
+    }
+}
+
+async fn run_case(
+    engine: &Engine,
+    trial: &Trial,
+    case: Option<usize>,
+    compiled: Option<&Compiled>,
+) -> CaseRun {
+    let index = case.unwrap_or(0);
+    match engine.run(trial.run_request(case, compiled)).await {
+        Ok(ran) => {
+            let spent = Spent { queue: ran.queue, run: ran.run, ..Spent::default() };
+            CaseRun { index, result: Ok(trial.run_output(ran.outcome)), spent }
+        }
+        Err(error) => CaseRun { index, result: trial.not_run(&error, compiled), spent: Spent::default() },
+    }
+}

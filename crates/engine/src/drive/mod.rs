@@ -1,0 +1,38 @@
+//! Drivers: they perform what the pure cores ask for.
+//!
+//! Owns admission to the host's cages, the order in which work is started, and the translation between what the
+//! cores say and what the sandbox, the policies and the store take. Leaves every decision about a verdict to
+//! `rollcage-judge`, about a conversation to `rollcage-rollout`, and every word printed to the edges: progress is
+//! reported as events.
+//!
+//! Cancelling is dropping: each driver is a future, and a dropped future ends the cages it waits for. Results
+//! never depend on the order in which work completes.
+
+mod agnostics;
+mod clock;
+mod engine;
+mod error_chain;
+mod eval;
+mod judge;
+mod plan;
+mod policy_eval;
+mod request;
+mod rollout;
+mod run_summary;
+mod session_cells;
+mod stop;
+mod toolchain;
+mod trajectory;
+mod turn_records;
+
+pub use agnostics::{AgnosticsError, AgnosticsSummary, serve_agnostics};
+pub use engine::{Engine, Ran, Spent};
+pub use error_chain::error_chain;
+pub use eval::{EvalError, EvalProgress, Evaluated, Recording, eval};
+pub use judge::{Judged, judge};
+pub use plan::{PlanError, RolloutPlan, SessionMode, TaskInLanguage, load_items};
+pub use policy_eval::policy_judgements;
+pub use rollout::{RolloutError, RolloutProgress, RolloutResult, RunStart, rollout};
+pub use run_summary::summarise_run;
+pub use stop::Stop;
+pub use toolchain::{Toolchain, ToolchainError};

@@ -1,0 +1,375 @@
+//! From a run file to everything a run needs: tasks with their languages, environments, a policy.
+//!
+//! Owns reading the files a run names. Leaves what the keys mean to `rollcage-api` and what is done with the plan to
+//! `rollout.rs`.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rollcage_api::{
+    ActionsConfig, AnswerConfig, CodeConfig, DatasetItem, DatasetKind, FeedbackConfig, GzipError,
+    IsolationConfig, PolicyConfig, RowError, RunConfig, SessionConfig, TimeoutsConfig, UnknownDataset,
+    gunzip,
+};
+use rollcage_language::{Language, LanguageSet, UnknownLanguage};
+use rollcage_rollout::{
+    ActionForm, AnswerRule, Budget, CodeMeans, Dialect, EnvironmentConfig, Feedback, ObservationStyle,
+    Retries, Reward, RewardError, RewardWeights, Task, ToolForm,
+};
+use rollcage_types::LimitOverrides;
+use serde_json::{Value, json};
+
+use crate::policy::{
+    OpenAiConfig, OpenAiPolicy, Policy, PolicySetupError, RecordedPolicy, RetryPlan, Sampling, Timeouts,
+    TranscriptError,
+};
+
+/// Whether cells find what earlier cells defined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionMode {
+    /// They do, where the language has sessions.
+    Replay,
+    /// They do not.
+    Alone,
+}
+
+/// A task with the language it is solved in and the rules that follow from it.
+#[derive(Clone, Debug)]
+pub struct TaskInLanguage {
+    /// The task. Its problem has no prefix: answers are whole programs.
+    pub task: Arc<Task>,
+    /// The language.
+    pub language: Arc<Language>,
+    /// The rules.
+    pub environment: Arc<EnvironmentConfig>,
+}
+
+/// Everything a run needs.
+#[derive(Debug)]
+pub struct RolloutPlan {
+    /// What is asked, in the order of the file.
+    pub tasks: Vec<TaskInLanguage>,
+    /// Who answers.
+    pub policy: Policy,
+    /// How tokens are sampled.
+    pub sampling: Sampling,
+    /// Tools offered with each call.
+    pub tools: Vec<Value>,
+    /// Whether cells find what earlier cells defined.
+    pub session: SessionMode,
+    /// Limits of one cell where they differ from the language's.
+    pub cell_limits: LimitOverrides,
+    /// What one trajectory may spend.
+    pub budget: Budget,
+    /// How often requests are repeated.
+    pub retries: Retries,
+    /// How the reward is added up.
+    pub reward: RewardWeights,
+    /// Samples of each task.
+    pub group_size: u32,
+    /// Trajectories at once.
+    pub concurrency: usize,
+    /// What all randomness of ours comes from.
+    pub seed: u64,
+    /// What a store keeps of it: the run file with defaults filled in, and the hash of the tasks.
+    pub config: Value,
+}
+
+/// Why a run file does not make a plan.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// A file cannot be read.
+    #[error("cannot read `{}`", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// A compressed file is damaged.
+    #[error("cannot decompress `{}`", path.display())]
+    Gzip {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: GzipError,
+    },
+    /// The columns of a file fit no format we know.
+    #[error("the columns of `{}` fit no data set format", path.display())]
+    UnknownColumns {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The format named is none.
+    #[error(transparent)]
+    Format(#[from] UnknownDataset),
+    /// A row of a file is wrong.
+    #[error("`{}`", path.display())]
+    Row {
+        /// The file.
+        path: PathBuf,
+        /// Which row, and how.
+        #[source]
+        source: RowError,
+    },
+    /// There is nothing to do.
+    #[error("`{}` holds no task", path.display())]
+    NoTask {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A task is in no language.
+    #[error("task `{task}` names no language, and the run file has no `environment.language`")]
+    NoLanguage {
+        /// The task.
+        task: String,
+    },
+    /// A task or the run file names a language nobody defines.
+    #[error("task `{task}`: no language is called `{}`", source.word)]
+    Language {
+        /// The task.
+        task: String,
+        /// What it may have meant; not a source, because its text repeats this one.
+        source: Box<UnknownLanguage>,
+    },
+    /// The policy cannot be asked.
+    #[error("cannot set up the policy")]
+    Policy(#[from] PolicySetupError),
+    /// The recording cannot be used.
+    #[error("cannot replay the policy")]
+    Transcript(#[from] TranscriptError),
+    /// A weight of the reward is not a number.
+    #[error("cannot weigh the reward")]
+    Reward(#[from] RewardError),
+}
+
+impl PlanError {
+    /// What the user can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::UnknownColumns { .. } => {
+                Some("name its format: problems, humaneval, mbpp, cruxeval or agnostics".to_owned())
+            }
+            Self::Format(error) => error.hint.clone(),
+            Self::Row { source, .. } => source.hint.clone(),
+            Self::NoLanguage { .. } => Some("add one, as in `environment: {language: python}`".to_owned()),
+            Self::Language { source, .. } => {
+                let meant = source.suggestion.as_ref().map(|word| format!("did you mean `{word}`? "));
+                Some(format!("{}known languages are {}", meant.unwrap_or_default(), source.known.join(", ")))
+            }
+            Self::Read { .. }
+            | Self::Gzip { .. }
+            | Self::NoTask { .. }
+            | Self::Policy(_)
+            | Self::Transcript(_)
+            | Self::Reward(_) => None,
+        }
+    }
+}
+
+/// The function a policy calls to give its answer has one argument, as the dialect reads it.
+const ANSWER_ARGUMENT: &str = "answer";
+
+/// Reads a data set file, gzip or not, and says what it hashes to.
+pub fn load_items(path: &Path, format: Option<&str>) -> Result<(Vec<DatasetItem>, blake3::Hash), PlanError> {
+    let path_buf = || path.to_owned();
+    let bytes = std::fs::read(path).map_err(|source| PlanError::Read { path: path_buf(), source })?;
+    let plain = gunzip(&bytes).map_err(|source| PlanError::Gzip { path: path_buf(), source })?;
+    let kind = match format {
+        Some(name) => name.parse::<DatasetKind>()?,
+        None => DatasetKind::detect(&plain).ok_or_else(|| PlanError::UnknownColumns { path: path_buf() })?,
+    };
+    let items = kind.read(&plain).map_err(|source| PlanError::Row { path: path_buf(), source })?;
+    Ok((items, blake3::hash(&plain)))
+}
+
+impl RolloutPlan {
+    /// Makes a plan of a run file that lies in `directory`. Reads the files it names; connects to nothing.
+    pub fn load(config: &RunConfig, directory: &Path, languages: &LanguageSet) -> Result<Self, PlanError> {
+        let RunConfig { tasks, environment, policy, reward, group, budget, seed, output: _ } = config;
+        let path = directory.join(&tasks.path);
+        let (mut items, tasks_hash) = load_items(&path, tasks.format.as_deref())?;
+        if let Some(limit) = tasks.limit {
+            items.truncate(limit.get() as usize);
+        }
+        if items.is_empty() {
+            return Err(PlanError::NoTask { path });
+        }
+        match environment.isolation {
+            // The only level there is; the engine's host is at it.
+            IsolationConfig::Full => {}
+        }
+        let cell_limits = LimitOverrides::from(environment.limits);
+        let mut by_language: BTreeMap<String, Arc<EnvironmentConfig>> = BTreeMap::new();
+        let mut planned = Vec::with_capacity(items.len());
+        for item in items {
+            let name = item.task.problem.language.as_deref().or(environment.language.as_deref());
+            let task = || item.task.id.to_string();
+            let name = name.ok_or_else(|| PlanError::NoLanguage { task: task() })?;
+            let language = languages
+                .find(name)
+                .map_err(|source| PlanError::Language { task: task(), source: Box::new(source) })?;
+            let rules = by_language
+                .entry(language.name.clone())
+                .or_insert_with(|| Arc::new(environment_rules(config, language, &cell_limits)));
+            let problem = Arc::new(item.task.problem.without_prefix());
+            planned.push(TaskInLanguage {
+                task: Arc::new(Task { problem, ..item.task.clone() }),
+                language: Arc::clone(language),
+                environment: Arc::clone(rules),
+            });
+        }
+        let sampling = &policy.sampling;
+        let weight = Reward::new;
+        Ok(Self {
+            tasks: planned,
+            policy: load_policy(policy, directory, *seed)?,
+            sampling: Sampling {
+                max_tokens: sampling.max_tokens.get(),
+                temperature: sampling.temperature,
+                top_p: sampling.top_p,
+                // The dialect's own come with each request.
+                stop: Vec::new(),
+            },
+            tools: tools(config),
+            session: match environment.session {
+                SessionConfig::Replay => SessionMode::Replay,
+                SessionConfig::None => SessionMode::Alone,
+            },
+            cell_limits,
+            budget: Budget {
+                turns_max: budget.turns,
+                turn_tokens_max: sampling.max_tokens.get(),
+                completion_tokens_max: budget.tokens.get(),
+                context_tokens_max: budget.context.get(),
+                wall_time: budget.wall.0,
+                ..Budget::default()
+            },
+            retries: Retries {
+                policy_attempts_max: policy.attempts.unwrap_or(Retries::default().policy_attempts_max),
+                ..Retries::default()
+            },
+            reward: RewardWeights {
+                outcome: weight(reward.parts.outcome)?,
+                format: weight(reward.parts.format)?,
+            },
+            group_size: group.size.get(),
+            concurrency: usize::try_from(budget.concurrency.get()).unwrap_or(usize::MAX),
+            seed: *seed,
+            config: json!({
+                "run": config,
+                "tasks_blake3": tasks_hash.to_hex().as_str(),
+            }),
+        })
+    }
+
+    /// The languages of its tasks, each once, by name.
+    pub fn languages(&self) -> Vec<Arc<Language>> {
+        let by_name: BTreeMap<&str, &Arc<Language>> =
+            self.tasks.iter().map(|task| (task.language.name.as_str(), &task.language)).collect();
+        by_name.into_values().cloned().collect()
+    }
+}
+
+fn environment_rules(
+    config: &RunConfig,
+    language: &Language,
+    cell_limits: &LimitOverrides,
+) -> EnvironmentConfig {
+    let row = &config.environment;
+    let tags = std::iter::once(&language.name).chain(&language.aliases).map(String::as_str);
+    let fenced = Dialect::fenced(tags);
+    let dialect = Dialect {
+        form: match row.actions {
+            ActionsConfig::Fenced => fenced.form.clone(),
+            ActionsConfig::Tags => ActionForm::Tags("execute".to_owned()),
+            ActionsConfig::Tools => ActionForm::ToolCall(ToolForm::default()),
+        },
+        answer: match &row.answer {
+            AnswerConfig::LastCode => AnswerRule::LastCode,
+            AnswerConfig::Tag(name) => AnswerRule::Tag(name.clone()),
+            AnswerConfig::Marked(mark) => AnswerRule::Marked(mark.clone()),
+            AnswerConfig::Command(word) => AnswerRule::Command(word.clone()),
+        },
+        ..fenced
+    };
+    let answers: NonZeroU32 = row.answers;
+    EnvironmentConfig {
+        code_means: match row.code {
+            CodeConfig::Step => CodeMeans::Step,
+            CodeConfig::Answer => CodeMeans::Answer,
+        },
+        answers_max: answers,
+        observation: ObservationStyle {
+            feedback: match row.feedback {
+                FeedbackConfig::Rejected => Feedback::Rejected,
+                FeedbackConfig::Verdict => Feedback::Verdict,
+                FeedbackConfig::Reason => Feedback::Reason,
+            },
+            ..ObservationStyle::default()
+        },
+        cell_limits: language.run_limits(cell_limits),
+        ..EnvironmentConfig::new(dialect)
+    }
+}
+
+/// The tools of the tool form, as servers want them described.
+fn tools(config: &RunConfig) -> Vec<Value> {
+    match config.environment.actions {
+        ActionsConfig::Fenced | ActionsConfig::Tags => return Vec::new(),
+        ActionsConfig::Tools => {}
+    }
+    let tool = |name: &str, description: &str, properties: Value, required: &str| {
+        let parameters = json!({"type": "object", "properties": properties, "required": [required]});
+        json!({
+            "type": "function",
+            "function": {"name": name, "description": description, "parameters": parameters},
+        })
+    };
+    let ToolForm { function, code_argument, stdin_argument, text_tag: _ } = ToolForm::default();
+    let properties = json!({
+        code_argument.as_str(): {"type": "string", "description": "the code"},
+        stdin_argument.as_str(): {"type": "string", "description": "its standard input"},
+    });
+    let mut tools =
+        vec![tool(&function, "Runs code and returns what it prints.", properties, &code_argument)];
+    if let AnswerConfig::Marked(name) = &config.environment.answer {
+        let properties = json!({ANSWER_ARGUMENT: {"type": "string", "description": "the whole program"}});
+        tools.push(tool(name, "Gives the final answer.", properties, ANSWER_ARGUMENT));
+    }
+    tools
+}
+
+fn load_policy(policy: &PolicyConfig, directory: &Path, seed: u64) -> Result<Policy, PlanError> {
+    if let Some(recorded) = &policy.recorded {
+        return Ok(Policy::Recorded(RecordedPolicy::load(&directory.join(recorded))?));
+    }
+    let defaults = Timeouts::default();
+    let TimeoutsConfig { connect, first_byte, idle, total } = policy.timeouts;
+    let config = OpenAiConfig {
+        urls: policy.urls.clone(),
+        api_key_env: policy.api_key_env.clone(),
+        timeouts: Timeouts {
+            connect: connect.map_or(defaults.connect, |row| row.0),
+            first_byte: first_byte.map_or(defaults.first_byte, |row| row.0),
+            idle: idle.map_or(defaults.idle, |row| row.0),
+            total: total.map_or(defaults.total, |row| row.0),
+        },
+        // The loop waits between attempts, where it can be stopped; here a hiccup is ridden out, and each of several
+        // servers is tried.
+        retries: RetryPlan {
+            attempts_max: match policy.attempts {
+                Some(NonZeroU32::MIN) => 1,
+                Some(_) | None => u32::try_from(policy.urls.len()).unwrap_or(u32::MAX).max(2),
+            },
+            ..RetryPlan::default()
+        },
+        ..OpenAiConfig::new("", policy.model.clone().unwrap_or_default())
+    };
+    Ok(Policy::OpenAi(OpenAiPolicy::new(config, seed)?))
+}

@@ -1,0 +1,208 @@
+//! What a judged solution asks of the sandbox, and what the sandbox's failures mean for it.
+//!
+//! Owns the two places where blame is given: a run that could not be started is the problem's fault, ours, or,
+//! where only the solution can be the reason, an outcome like any other.
+
+use std::sync::Arc;
+
+use rollcage_judge::{Completion, Problem, RunOutput, Tests, Unscorable, assemble_program};
+use rollcage_language::Language;
+use rollcage_sandbox::SandboxError;
+use rollcage_types::{
+    ByteSize, CapturePlan, Captured, Collect, ExecOutcome, ExecRequest, FileEntry, LimitKind, RelativePath,
+    Termination, Usage,
+};
+
+use super::error_chain::error_chain;
+
+/// Where programs find their files, in every cage.
+const WORKSPACE: &str = "/ws/work";
+
+/// Where a program leaves its proof. A dot file, so that it does not meet the program's own.
+const PROOF_NAME: &str = ".rollcage-completion";
+
+/// What shells answer for a command that is there and cannot be executed.
+const NOT_EXECUTABLE: u8 = 126;
+
+/// More is kept of an output than was expected, so that "too long" is known to be the solution's doing.
+const KEPT_BEYOND_EXPECTED: u64 = 64 * 1024;
+
+/// A solution, ready to be compiled and run.
+#[derive(Debug)]
+pub(super) struct Trial {
+    pub(super) problem: Arc<Problem>,
+    pub(super) language: Arc<Language>,
+    program: String,
+    /// The token the program leaves behind at its end, where one is asked for.
+    token: Option<String>,
+}
+
+/// What compiling left for the runs.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Compiled {
+    files: Vec<FileEntry>,
+    /// Files there were, and that we did not take: the solution made too many or too large ones.
+    omitted: u64,
+}
+
+impl Trial {
+    /// A solution with what makes it a program of `problem`. `token` is drawn for this trial.
+    pub(super) fn new(problem: Arc<Problem>, language: Arc<Language>, solution: &str, token: String) -> Self {
+        let proof = match (&problem.tests, &language.completion_proof) {
+            (Tests::Code { .. }, Some(proof)) => Some(proof),
+            (Tests::Code { .. }, None) | (Tests::Cases(_), _) => None,
+        };
+        let epilogue = proof.map(|proof| {
+            let path = format!("{WORKSPACE}/{PROOF_NAME}");
+            proof.epilogue(&path, &token).expect("the path and a hexadecimal token need no quoting")
+        });
+        let program = assemble_program(&problem.tests, solution, epilogue.as_deref());
+        let token = epilogue.is_some().then_some(token);
+        Self { problem, language, program, token }
+    }
+
+    /// The compiler's run; `None` where nothing is compiled.
+    pub(super) fn compile_request(&self) -> Option<ExecRequest> {
+        self.language.compile_request(self.sources())
+    }
+
+    /// The run of the program, for one test case or, without one, for its own tests.
+    pub(super) fn run_request(&self, case: Option<usize>, compiled: Option<&Compiled>) -> ExecRequest {
+        let files = match compiled {
+            None => self.sources(),
+            Some(compiled) => self.with_problem_files(compiled.files.clone()),
+        };
+        let (stdin, expected_bytes) = match (&self.problem.tests, case) {
+            (Tests::Cases(cases), Some(index)) => {
+                (Arc::clone(&cases[index].stdin), cases[index].expected.len())
+            }
+            (Tests::Cases(_) | Tests::Code { .. }, _) => (Arc::from([].as_slice()), 0),
+        };
+        let capture = CapturePlan::default();
+        let head = ByteSize::bytes(expected_bytes as u64 + KEPT_BEYOND_EXPECTED).max(capture.head);
+        let collect = match self.token {
+            Some(_) => Collect::Files(vec![proof_path()]),
+            None => Collect::Nothing,
+        };
+        ExecRequest {
+            stdin,
+            limits: self.language.run_limits(&self.problem.limits),
+            capture: CapturePlan { head, ..capture },
+            collect,
+            ..self.language.run_request(files)
+        }
+    }
+
+    /// What judging is told of a finished run.
+    pub(super) fn run_output(&self, outcome: ExecOutcome) -> RunOutput {
+        let completion = match &self.token {
+            None => Completion::NotRequired,
+            Some(token) => {
+                let proof = outcome.files.iter().find(|file| file.path.as_str() == PROOF_NAME);
+                let is_proved = proof.is_some_and(|file| *file.content == *token.as_bytes());
+                if is_proved { Completion::Proved } else { Completion::Missing }
+            }
+        };
+        RunOutput::new(outcome, completion)
+    }
+
+    /// What judging is told of a run that could not be started.
+    ///
+    /// A compiled program that is there and cannot be executed was made so by its source (a data segment larger
+    /// than any memory, say): it is an outcome, with the code shells use for it. One that is not there, although
+    /// the compiler reported success, is the language file's mistake, and so is a missing interpreter.
+    pub(super) fn not_run(
+        &self,
+        error: &SandboxError,
+        compiled: Option<&Compiled>,
+    ) -> Result<RunOutput, Unscorable> {
+        let is_of_problem = |path: &RelativePath| {
+            self.problem.files.iter().any(|file| file.path == *path) && !self.is_source(path)
+        };
+        match error {
+            SandboxError::FilesTooLarge { path } | SandboxError::Place { path, .. }
+                if is_of_problem(path) =>
+            {
+                Err(Unscorable::problem(error_chain(error)))
+            }
+            SandboxError::FilesTooLarge { .. } => {
+                Ok(ended(Termination::LimitExceeded(LimitKind::DiskSpace), &error_chain(error)))
+            }
+            SandboxError::Exec { program, .. } => {
+                let name = program.strip_prefix("./").unwrap_or(program);
+                let is_made = compiled.is_some_and(|compiled| {
+                    compiled.omitted > 0 || compiled.files.iter().any(|file| file.path.as_str() == name)
+                });
+                if is_made {
+                    return Ok(ended(Termination::Exited { code: NOT_EXECUTABLE }, &error_chain(error)));
+                }
+                Err(Unscorable::infrastructure(
+                    format!("language `{}`: {}", self.language.name, error_chain(error)),
+                    false,
+                ))
+            }
+            SandboxError::Place { .. }
+            | SandboxError::Request(_)
+            | SandboxError::NoProgram
+            | SandboxError::Cage { .. }
+            | SandboxError::System { .. }
+            | SandboxError::NotReady { .. }
+            | SandboxError::Unkillable { .. }
+            | SandboxError::StubLost
+            | SandboxError::LauncherGone => {
+                Err(Unscorable::infrastructure(error_chain(error), error.is_retryable()))
+            }
+        }
+    }
+
+    fn is_source(&self, path: &RelativePath) -> bool {
+        self.language.filename == *path
+    }
+
+    /// The problem's files and the source, which wins over a file of its name.
+    fn sources(&self) -> Vec<FileEntry> {
+        self.with_problem_files(vec![self.language.source_file(self.program.as_bytes())])
+    }
+
+    /// The problem's files first, so that what does not fit is known to be the solution's.
+    fn with_problem_files(&self, own: Vec<FileEntry>) -> Vec<FileEntry> {
+        let is_other = |file: &&FileEntry| own.iter().all(|own| own.path != file.path);
+        let mut files: Vec<_> = self.problem.files.iter().filter(is_other).cloned().collect();
+        files.extend(own);
+        files
+    }
+}
+
+impl Compiled {
+    /// Takes what a compiler's run left behind, executable bits included.
+    pub(super) fn take(outcome: &mut ExecOutcome) -> Self {
+        Self { files: std::mem::take(&mut outcome.files), omitted: outcome.files_omitted }
+    }
+}
+
+/// A token nobody can guess, of 128 bits.
+pub(super) fn draw_token() -> Result<String, Unscorable> {
+    let mut bytes = [0_u8; 16];
+    let mut filled = 0;
+    while filled < bytes.len() {
+        let count = rustix::rand::getrandom(&mut bytes[filled..], rustix::rand::GetRandomFlags::empty())
+            .map_err(|errno| Unscorable::infrastructure(format!("cannot draw a token: {errno}"), true))?;
+        filled += count;
+    }
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+fn proof_path() -> RelativePath {
+    RelativePath::new(PROOF_NAME).expect("the name is plain")
+}
+
+/// A run that never began, told as how it would have ended.
+fn ended(termination: Termination, why: &str) -> RunOutput {
+    RunOutput {
+        termination,
+        stdout: Captured::default(),
+        stderr: Captured::whole(format!("{why}\n")),
+        usage: Usage::default(),
+        completion: Completion::Missing,
+    }
+}

@@ -1,0 +1,98 @@
+//! Cells of a session, run through the engine's admission.
+//!
+//! Owns the translation of what a session says of a cell into what a conversation keeps of it.
+
+use std::sync::Arc;
+
+use rollcage_language::Language;
+use rollcage_rollout::{CellResult, SessionState};
+use rollcage_sandbox::SandboxError;
+use rollcage_session::{Cell, OpenError, Session, SessionError, SessionSpec};
+use rollcage_types::{ExecOutcome, FileEntry, LimitOverrides};
+
+use super::engine::{Engine, Spent};
+use super::error_chain::error_chain;
+use super::plan::SessionMode;
+
+/// Attempts at one cell where the session says that it may pass, the first included.
+const ATTEMPTS_MAX: u32 = 3;
+
+/// A cell that could not be run.
+#[derive(Debug)]
+pub(super) struct CellTrouble {
+    pub(super) reason: String,
+    /// Whether a later run of the same trajectory may fare better.
+    pub(super) may_pass: bool,
+}
+
+/// Opens the session of one trajectory. Nothing runs yet.
+pub(super) fn open_session(
+    language: &Arc<Language>,
+    mode: SessionMode,
+    seed: u64,
+    limits: &LimitOverrides,
+    files: &[FileEntry],
+) -> Result<Session, OpenError> {
+    let language = match mode {
+        SessionMode::Replay => Arc::clone(language),
+        SessionMode::Alone => {
+            let mut alone = language.as_ref().clone();
+            alone.session = None;
+            Arc::new(alone)
+        }
+    };
+    let seed = u32::try_from(seed >> 32).expect("the upper half of 64 bits fits 32");
+    let spec = SessionSpec { seed, limits: limits.clone(), files: files.to_vec(), ..SessionSpec::default() };
+    Session::open(language, spec)
+}
+
+/// Runs one cell, after all that the session keeps. Dropping the future ends its cage and leaves the session as it
+/// was.
+pub(super) async fn run_cell(
+    engine: &Engine,
+    session: &mut Session,
+    code: &str,
+    stdin: Option<&str>,
+    spent: &mut Spent,
+) -> Result<CellResult, CellTrouble> {
+    let stdin = stdin.unwrap_or_default().as_bytes();
+    let cell = Cell { source: Arc::from(code), stdin: Arc::from(stdin) };
+    for attempt in 1.. {
+        match try_cell(engine, session, cell.clone(), spent).await {
+            Ok(result) => return Ok(result),
+            Err(error) if error.is_retryable() && attempt < ATTEMPTS_MAX => {}
+            Err(error) => {
+                return Err(CellTrouble { reason: error_chain(&error), may_pass: error.is_retryable() });
+            }
+        }
+    }
+    unreachable!("the last attempt returns")
+}
+
+async fn try_cell(
+    engine: &Engine,
+    session: &mut Session,
+    cell: Cell,
+    spent: &mut Spent,
+) -> Result<CellResult, SessionError> {
+    let failed = |error: SandboxError| SessionError::Sandbox(error);
+    let mut request = session.request(&cell)?;
+    if session.compiles() {
+        let compiled = engine.run(request).await.map_err(failed)?;
+        *spent += Spent { queue: compiled.queue, compile: compiled.run, ..Spent::default() };
+        if !compiled.outcome.termination.is_success() {
+            return Ok(cell_result(compiled.outcome));
+        }
+        request = session.run_compiled_request(&cell, compiled.outcome.files);
+    }
+    let ran = engine.run(request).await.map_err(failed)?;
+    *spent += Spent { queue: ran.queue, run: ran.run, ..Spent::default() };
+    Ok(cell_result(session.absorb(cell, ran.outcome)?.run))
+}
+
+/// A cell that left nothing behind does not lose what earlier cells defined: the session stands where it stood.
+/// Where each cell runs alone, nothing was promised that could be lost.
+fn cell_result(outcome: ExecOutcome) -> CellResult {
+    let ExecOutcome { termination, stdout, stderr, usage, .. } = outcome;
+    CellResult { termination, stdout, stderr, usage, session: SessionState::Kept }
+}

@@ -1,0 +1,168 @@
+//! Toolchains: whether they are there, what they say of themselves, and the fingerprint made of that.
+
+use std::sync::Arc;
+
+use rollcage_api::{FingerprintRecord, LimitsRecord, MechanismRecord, ToolchainRecord};
+use rollcage_language::{Install, Language};
+use rollcage_sandbox::SandboxError;
+use rollcage_types::{ByteSize, CapturePlan, ExecRequest, Limits};
+
+use super::engine::Engine;
+
+/// Names the first of its arguments that is not a program, and fails.
+const FIND_MISSING: &str =
+    "for name do command -v \"$name\" >/dev/null 2>&1 || { printf %s \"$name\"; exit 3; }; done";
+
+/// Bytes kept of what a toolchain says of itself. Only its first line is recorded.
+const VERSION_BYTES_MAX: ByteSize = ByteSize::kib(4);
+
+/// A toolchain that is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Toolchain {
+    /// The language's name.
+    pub language: String,
+    /// BLAKE3 of the language as it was parsed, in hexadecimal: two spellings of one recipe are one recipe.
+    pub recipe_blake3: String,
+    /// The first line of what it says of itself; empty for a language without a `version`.
+    pub version: String,
+}
+
+/// Why a language cannot be used on this host.
+#[derive(Debug, thiserror::Error)]
+pub enum ToolchainError {
+    /// A program is not installed where cages find programs.
+    #[error("language `{language}` needs `{program}`, which is not installed below /usr")]
+    Missing {
+        /// The language.
+        language: String,
+        /// The program.
+        program: String,
+        /// How it is installed, as a line for a root shell.
+        install: Option<String>,
+    },
+    /// The programs are there, but asking for the version failed.
+    #[error("language `{language}`: `{command}` does not say its version: {why}")]
+    Broken {
+        /// The language.
+        language: String,
+        /// The command.
+        command: String,
+        /// What happened.
+        why: String,
+    },
+    /// We could not look.
+    #[error("cannot look for the toolchain of language `{language}`")]
+    Sandbox {
+        /// The language.
+        language: String,
+        /// Why not.
+        #[source]
+        source: SandboxError,
+    },
+}
+
+impl ToolchainError {
+    /// What the user can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Missing { install: Some(install), .. } => Some(format!("install it with `{install}`")),
+            Self::Missing { install: None, program, .. } => {
+                Some(format!("install a package that provides `{program}`"))
+            }
+            Self::Broken { .. } => {
+                Some("install it again, or correct `version` in the language file".to_owned())
+            }
+            Self::Sandbox { .. } => None,
+        }
+    }
+}
+
+impl Engine {
+    /// The toolchain of `language`, asked once and remembered.
+    pub async fn toolchain(&self, language: &Language) -> Result<Arc<Toolchain>, ToolchainError> {
+        // Held while asking, so that a language many samples are in is asked once and not by each.
+        let mut known = self.toolchains().lock().await;
+        if let Some(toolchain) = known.get(&language.name) {
+            return Ok(Arc::clone(toolchain));
+        }
+        let toolchain = Arc::new(self.ask(language).await?);
+        known.insert(language.name.clone(), Arc::clone(&toolchain));
+        Ok(toolchain)
+    }
+
+    /// What identifies the environment that runs in `languages` have.
+    pub async fn fingerprint(
+        &self,
+        languages: impl IntoIterator<Item = &Arc<Language>>,
+    ) -> Result<FingerprintRecord, ToolchainError> {
+        let mut toolchains = Vec::new();
+        for language in languages {
+            let Toolchain { language, recipe_blake3, version } =
+                self.toolchain(language).await?.as_ref().clone();
+            toolchains.push(ToolchainRecord { language, recipe_blake3, compiler_version: version });
+        }
+        toolchains.sort_by(|a, b| a.language.cmp(&b.language));
+        toolchains.dedup();
+        let system = rustix::system::uname();
+        let enforcement = self.host().enforcement();
+        Ok(FingerprintRecord {
+            toolchains,
+            limits: LimitsRecord::from(&Limits::default()),
+            kernel_release: system.release().to_string_lossy().into_owned(),
+            machine: system.machine().to_string_lossy().into_owned(),
+            isolation: enforcement.level.as_str().to_owned(),
+            enforcement: MechanismRecord::list(enforcement),
+        })
+    }
+
+    async fn ask(&self, language: &Language) -> Result<Toolchain, ToolchainError> {
+        let name = || language.name.clone();
+        let sandbox = |source| ToolchainError::Sandbox { language: name(), source };
+        let words = ["/bin/sh", "-c", FIND_MISSING, "sh"].map(str::to_owned);
+        let found = self
+            .run(request(words.into_iter().chain(language.toolchain.iter().cloned())))
+            .await
+            .map_err(sandbox)?
+            .outcome;
+        if !found.termination.is_success() {
+            let install = match &language.install {
+                Some(Install::Shell(line)) => Some(line.clone()),
+                Some(Install::ContainerInstructions(_)) | None => None,
+            };
+            return Err(ToolchainError::Missing {
+                language: name(),
+                program: found.stdout.to_text(),
+                install,
+            });
+        }
+        let version = match &language.version {
+            None => String::new(),
+            Some(command) => {
+                let broken =
+                    |why| ToolchainError::Broken { language: name(), command: command.to_string(), why };
+                let asked = self.run(request(command.argv.iter().cloned())).await.map_err(|error| {
+                    if matches!(error, SandboxError::Exec { .. }) {
+                        broken(super::error_chain(&error))
+                    } else {
+                        sandbox(error)
+                    }
+                })?;
+                let outcome = asked.outcome;
+                if !outcome.termination.is_success() {
+                    return Err(broken(format!("{:?}", outcome.termination)));
+                }
+                // Some print it to standard error.
+                let said = [outcome.stdout.to_text(), outcome.stderr.to_text()];
+                let line = said.iter().flat_map(|text| text.lines()).find(|line| !line.trim().is_empty());
+                line.unwrap_or_default().trim().to_owned()
+            }
+        };
+        let recipe_blake3 = blake3::hash(format!("{language:?}").as_bytes()).to_hex().to_string();
+        Ok(Toolchain { language: name(), recipe_blake3, version })
+    }
+}
+
+fn request(argv: impl IntoIterator<Item = String>) -> ExecRequest {
+    let capture = CapturePlan { head: VERSION_BYTES_MAX, tail: ByteSize::default() };
+    ExecRequest { capture, ..ExecRequest::new(argv) }
+}

@@ -1,0 +1,356 @@
+//! One trajectory: the requests of a [`RolloutLoop`], performed.
+//!
+//! Owns the clock of one trajectory and the rule that a turn is in the store before anything follows it. At most
+//! one request is open at a time; abandoning it is dropping it, which ends its cage or its connection.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use rollcage_api::{TrajectoryRecord, TurnRecord};
+use rollcage_judge::{Disclosure, JudgeOptions};
+use rollcage_rollout::{
+    Action, CellFailure, CellRequest, Event, JudgeRequest, JudgedAnswer, PolicyFailure, PolicyFailureKind,
+    RolloutLoop, RolloutSpec, SampleRequest, StopReason, Trajectory, Turn, TurnOutcome,
+};
+use rollcage_session::Session;
+use tokio::sync::Mutex;
+use tokio::time::{Instant, sleep_until};
+
+use super::engine::{Engine, Spent};
+use super::error_chain::error_chain;
+use super::judge::judge;
+use super::plan::{RolloutPlan, TaskInLanguage};
+use super::rollout::{Progress, RolloutProgress};
+use super::session_cells::{CellTrouble, open_session, run_cell};
+use super::stop::Stop;
+use super::turn_records;
+use crate::policy::{PolicyError, PolicyRequest, Sampling};
+use crate::store::{Store, StoreError};
+
+/// What all trajectories of a run share.
+pub(super) struct Shared {
+    pub(super) engine: Engine,
+    pub(super) plan: Arc<RolloutPlan>,
+    pub(super) store: Arc<Store>,
+    pub(super) run_id: String,
+    pub(super) stop: Stop,
+    pub(super) progress: Progress,
+}
+
+/// How one trajectory ended.
+pub(super) struct Ended {
+    pub(super) trajectory: Trajectory,
+    /// Whether it is stored as finished. Otherwise its turns are, and it can be resumed.
+    pub(super) is_stored: bool,
+}
+
+/// The answer to an open request: what the loop is told, and what the driver notes.
+struct Answer {
+    event: Event,
+    spent: Spent,
+    /// Set where the request failed for a reason that may be gone when the run is resumed.
+    may_pass: bool,
+}
+
+type Open = Pin<Box<dyn Future<Output = Answer> + Send>>;
+
+struct Driver {
+    shared: Arc<Shared>,
+    task: TaskInLanguage,
+    sample: u32,
+    machine: RolloutLoop,
+    begun: TrajectoryRecord,
+    session: Arc<Mutex<Session>>,
+    started: Instant,
+    deadline: Option<Instant>,
+    open: Option<Open>,
+    /// Of the turn in the making.
+    spent: Spent,
+    may_pass: bool,
+}
+
+/// Carries one trajectory to its end. `turns` are those already stored; `Err` means that the store failed.
+pub(super) async fn drive(
+    shared: Arc<Shared>,
+    task_index: usize,
+    sample_index: u32,
+    turns: Option<Vec<Turn>>,
+) -> Result<Ended, StoreError> {
+    let task = shared.plan.tasks[task_index].clone();
+    let spec = RolloutSpec {
+        task: Arc::clone(&task.task),
+        task_index: task_index as u64,
+        sample_index,
+        run_seed: shared.plan.seed,
+        environment: Arc::clone(&task.environment),
+        budget: shared.plan.budget,
+        retries: shared.plan.retries,
+        reward: shared.plan.reward,
+        stop: Vec::new(),
+    };
+    let begun = turn_records::begun(&shared.run_id, &spec, &task.language.name);
+    // Also on resume: a trajectory is stored as begun exactly once, whoever died between the two.
+    shared.store.begin_trajectory(&begun).await?;
+    let seed = spec.seed();
+    let stored: Vec<Arc<Turn>> = turns.unwrap_or_default().into_iter().map(Arc::new).collect();
+    let machine = RolloutLoop::resume(spec.clone(), stored.clone());
+    let plan = &shared.plan;
+    let session =
+        open_session(&task.language, plan.session, seed, &plan.cell_limits, &task.task.problem.files);
+    let (machine, session) = match (machine, session) {
+        (Ok(machine), Ok(session)) => (machine, session),
+        (Err(error), _) => return fail(&shared, &begun, spec, error_chain(&error)).await,
+        (_, Err(error)) => return fail(&shared, &begun, spec, error_chain(&error)).await,
+    };
+    let driver = Driver {
+        task,
+        sample: sample_index,
+        machine,
+        begun,
+        session: Arc::new(Mutex::new(session)),
+        started: Instant::now(),
+        deadline: None,
+        open: None,
+        spent: Spent::default(),
+        may_pass: false,
+        shared,
+    };
+    driver.run(stored).await
+}
+
+/// A trajectory that cannot even begin: it ends at once, without a number.
+async fn fail(
+    shared: &Shared,
+    begun: &TrajectoryRecord,
+    spec: RolloutSpec,
+    reason: String,
+) -> Result<Ended, StoreError> {
+    let actions = RolloutLoop::new(spec).on_event(std::time::Duration::ZERO, Event::Failed { reason });
+    let finished = actions.into_iter().find_map(|action| match action {
+        Action::Finish(trajectory) => Some(*trajectory),
+        Action::Sample(_)
+        | Action::RunCell(_)
+        | Action::Judge(_)
+        | Action::Persist(_)
+        | Action::ScheduleDeadline { .. }
+        | Action::Abandon { .. } => None,
+    });
+    let trajectory = finished.expect("a loop that is told of a failure finishes");
+    shared.store.finish_trajectory(&turn_records::finished(begun, &trajectory)).await?;
+    Ok(Ended { trajectory, is_stored: true })
+}
+
+impl Driver {
+    async fn run(mut self, stored: Vec<Arc<Turn>>) -> Result<Ended, StoreError> {
+        // Nothing of ours outlives the process, so cells that were run are run again; their time is not charged.
+        let replayed = tokio::select! {
+            replayed = replay(&self.shared.engine, &self.session, &stored) => replayed,
+            () = self.shared.stop.requested() => Ok(()),
+        };
+        let first = match replayed {
+            Ok(()) if self.shared.stop.is_requested() => Event::Cancel,
+            Ok(()) => Event::Started,
+            Err(CellTrouble { reason, may_pass }) => {
+                self.may_pass = may_pass;
+                Event::Failed { reason }
+            }
+        };
+        self.started = Instant::now();
+        let mut next = Some(first);
+        let mut is_cancel_sent = false;
+        loop {
+            let event = match next.take() {
+                Some(event) => event,
+                None => self.wait(&mut is_cancel_sent).await,
+            };
+            for action in self.machine.on_event(self.started.elapsed(), event) {
+                match action {
+                    Action::Sample(request) => self.open = Some(self.sample(request)),
+                    Action::RunCell(request) => self.open = Some(self.run_cell(request)),
+                    Action::Judge(request) => self.open = Some(self.judge(request)),
+                    Action::Abandon { ticket: _ } => self.open = None,
+                    Action::ScheduleDeadline { at } => self.deadline = Some(self.started + at),
+                    Action::Persist(turn) => next = Some(self.persist(&turn).await?),
+                    Action::Finish(trajectory) => return self.finish(*trajectory).await,
+                }
+            }
+        }
+    }
+
+    /// The next thing that happens.
+    async fn wait(&mut self, is_cancel_sent: &mut bool) -> Event {
+        let answer = async {
+            match &mut self.open {
+                Some(open) => open.await,
+                None => std::future::pending().await,
+            }
+        };
+        let deadline = async {
+            match self.deadline {
+                Some(at) => sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        let cancel = async {
+            if *is_cancel_sent { std::future::pending().await } else { self.shared.stop.requested().await }
+        };
+        tokio::select! {
+            // What is there already counts, whatever else has come: a paid completion is not thrown away.
+            biased;
+            answer = answer => {
+                self.open = None;
+                self.spent += answer.spent;
+                self.may_pass = answer.may_pass;
+                answer.event
+            }
+            () = cancel => {
+                *is_cancel_sent = true;
+                Event::Cancel
+            }
+            () = deadline => {
+                // The loop asks for another if this one was early.
+                self.deadline = None;
+                Event::Deadline
+            }
+        }
+    }
+
+    fn sample(&self, request: SampleRequest) -> Open {
+        let (shared, task) = (Arc::clone(&self.shared), Arc::clone(&self.task.task));
+        let (sample, not_before) = (self.sample, self.started + request.not_before);
+        Box::pin(async move {
+            let asked = Instant::now();
+            sleep_until(not_before).await;
+            let sampling = Sampling {
+                max_tokens: request.tokens_max,
+                stop: request.stop,
+                ..shared.plan.sampling.clone()
+            };
+            let reply = shared
+                .plan
+                .policy
+                .complete(PolicyRequest {
+                    task_id: &task.id,
+                    sample,
+                    turn: request.turn,
+                    messages: &request.messages,
+                    sampling: &sampling,
+                    seed: Some(request.seed),
+                    tools: &shared.plan.tools,
+                })
+                .await;
+            let spent = Spent { policy: asked.elapsed(), ..Spent::default() };
+            let ticket = request.ticket;
+            match reply {
+                Ok(reply) => {
+                    let event = Event::Completion { ticket, completion: reply.completion };
+                    Answer { event, spent, may_pass: false }
+                }
+                Err(error) => {
+                    let failure = policy_failure(&error);
+                    let may_pass = failure.kind == PolicyFailureKind::Transient;
+                    Answer { event: Event::PolicyFailed { ticket, failure }, spent, may_pass }
+                }
+            }
+        })
+    }
+
+    fn run_cell(&self, request: CellRequest) -> Open {
+        let (engine, session) = (self.shared.engine.clone(), Arc::clone(&self.session));
+        Box::pin(async move {
+            let mut spent = Spent::default();
+            let mut session = session.lock().await;
+            let CellRequest { ticket, turn: _, code, stdin } = request;
+            match run_cell(&engine, &mut session, &code, stdin.as_deref(), &mut spent).await {
+                Ok(cell) => {
+                    Answer { event: Event::CellFinished { ticket, result: Ok(cell) }, spent, may_pass: false }
+                }
+                Err(CellTrouble { reason, may_pass }) => {
+                    let result = Err(CellFailure { reason });
+                    Answer { event: Event::CellFinished { ticket, result }, spent, may_pass }
+                }
+            }
+        })
+    }
+
+    fn judge(&self, request: JudgeRequest) -> Open {
+        let (engine, task) = (self.shared.engine.clone(), self.task.clone());
+        Box::pin(async move {
+            let JudgeRequest { ticket, turn: _, answer } = request;
+            let options = JudgeOptions::default();
+            let judged = judge(&engine, &task.task.problem, &task.language, &answer, options).await;
+            // A policy may read the reason, so it says nothing of what was expected.
+            let answer = JudgedAnswer::from_judgement(&judged.judgement, Disclosure::OwnOutput);
+            let may_pass = match &answer {
+                JudgedAnswer::Scored { .. } => false,
+                JudgedAnswer::Unscorable(why) => why.retryable,
+            };
+            Answer { event: Event::Judged { ticket, judged: answer }, spent: judged.spent, may_pass }
+        })
+    }
+
+    async fn persist(&mut self, turn: &Turn) -> Result<Event, StoreError> {
+        let timings = turn_records::timings(std::mem::take(&mut self.spent));
+        self.shared.store.append_turn(&TurnRecord::new(&self.begun.id, turn, &timings)).await?;
+        (self.shared.progress)(&RolloutProgress::TurnStored {
+            trajectory_id: &self.begun.id,
+            turn: turn.index,
+        });
+        Ok(Event::Persisted { turn: turn.index })
+    }
+
+    /// Stores the end, unless it is one that a resumed run may turn into a better one.
+    async fn finish(self, trajectory: Trajectory) -> Result<Ended, StoreError> {
+        let is_stored = match trajectory.stop {
+            StopReason::Cancelled => false,
+            StopReason::PolicyFailed | StopReason::Infrastructure => !self.may_pass,
+            StopReason::Answered
+            | StopReason::TurnLimit
+            | StopReason::TokenLimit
+            | StopReason::WallTime
+            | StopReason::ContextLimit
+            | StopReason::PolicyStopped
+            | StopReason::VoidTurns => true,
+        };
+        if is_stored {
+            let record = turn_records::finished(&self.begun, &trajectory);
+            self.shared.store.finish_trajectory(&record).await?;
+        }
+        Ok(Ended { trajectory, is_stored })
+    }
+}
+
+/// Runs the cells of stored turns again, and confirms that each ended as it had.
+async fn replay(engine: &Engine, session: &Mutex<Session>, stored: &[Arc<Turn>]) -> Result<(), CellTrouble> {
+    let mut session = session.lock().await;
+    // Where cells run alone there is nothing to rebuild.
+    if session.language().session.is_none() {
+        return Ok(());
+    }
+    for turn in stored {
+        let TurnOutcome::Ran { code, stdin, cell } = &turn.outcome else { continue };
+        let again = run_cell(engine, &mut session, code, stdin.as_deref(), &mut Spent::default()).await?;
+        if again.termination != cell.termination {
+            return Err(CellTrouble {
+                reason: format!(
+                    "the cell of turn {} ended otherwise when it was run again: {:?}, then {:?}",
+                    turn.index, cell.termination, again.termination
+                ),
+                may_pass: false,
+            });
+        }
+    }
+    Ok(())
+}
+
+fn policy_failure(error: &PolicyError) -> PolicyFailure {
+    let kind = if error.is_context_limit() {
+        PolicyFailureKind::ContextLimit
+    } else if error.is_retryable() {
+        PolicyFailureKind::Transient
+    } else {
+        PolicyFailureKind::Permanent
+    };
+    PolicyFailure { kind, reason: error_chain(error) }
+}
