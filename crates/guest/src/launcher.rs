@@ -115,6 +115,10 @@ fn init(control: BorrowedFd<'_>, root: &std::path::Path, slots: usize) -> Result
         benches.push(receive_setup(control, expected)?);
     }
     let uids: Vec<u32> = benches.iter().map(|(setup, _)| setup.uid).collect();
+    // Every cage's own UTS namespace starts as a copy of this one.
+    rustix::system::sethostname(b"cage").map_err(call("set the cages' host name"))?;
+    // Nothing below this process has any use for the supervisor's groups.
+    rustix::thread::set_thread_groups(&[]).map_err(call("drop supplementary groups"))?;
     template::enter(root, &uids).map_err(LauncherError::Template)?;
     let (abi, landlock) =
         rules::ruleset().map_err(call("make the landlock rules"))?.ok_or(LauncherError::NoLandlock)?;

@@ -78,8 +78,7 @@ fn report(socket: BorrowedFd<'_>, generation: u64, report: Report) {
 fn serve(bench: &mut Bench) -> Result<(), (Stage, Errno)> {
     // The launcher's control socket and other slots' sockets are none of this cage's business.
     descriptors::close_all_but([bench.socket.as_raw_fd(), bench.shared.landlock.as_raw_fd()])
-        .map_err(|errno| (Stage::CloseDescriptors, errno))?;
-    rustix::system::sethostname(b"cage").map_err(|errno| (Stage::HostName, errno))?;
+        .map_err(|errno| (Stage::CloseLaunchers, errno))?;
     // Processes only: no /proc/sys, kcore, keys, cmdline of the kernel and so on. Other users' processes, that
     // is this stub, are invisible.
     let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
@@ -224,8 +223,7 @@ fn renounce(program_uid: u32) {
     // Cages' uids are even, stubs' the odd ones that follow.
     let own = program_uid + 1;
     let (uid, gid) = (Uid::from_raw(own), Gid::from_raw(own));
-    let dropped = rustix::thread::set_thread_groups(&[])
-        .and_then(|()| rustix::thread::set_thread_res_gid(gid, gid, gid))
+    let dropped = rustix::thread::set_thread_res_gid(gid, gid, gid)
         .and_then(|()| rustix::thread::set_thread_res_uid(uid, uid, uid));
     if dropped.is_err() {
         // Fail closed: ending PID 1 kills the whole cage.

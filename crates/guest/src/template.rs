@@ -62,8 +62,8 @@ pub(crate) fn enter(root: &Path, uids: &[u32]) -> Result<(), TemplateError> {
     let host = Path::new("/");
     // First of all: nothing mounted from here on may propagate to the host.
     mount_change(host, MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).map_err(at("make private", host))?;
-    let flags = MountFlags::NOSUID | MountFlags::NODEV;
-    mount("tmpfs", root, "tmpfs", flags, TEMPLATE_OPTIONS).map_err(at("mount a tmpfs on", root))?;
+    // Device nodes work here, and only here; nobody but us ever writes to this file system.
+    mount("tmpfs", root, "tmpfs", MountFlags::NOSUID, TEMPLATE_OPTIONS).map_err(at("mount a tmpfs on", root))?;
 
     host_trees(root)?;
     devices(&root.join("dev"))?;
@@ -110,9 +110,6 @@ fn host_trees(root: &Path) -> Result<(), TemplateError> {
 
 fn devices(dev: &Path) -> Result<(), TemplateError> {
     directory(dev, 0o755)?;
-    // A mount of its own: the only one where device nodes work.
-    let flags = MountFlags::NOSUID | MountFlags::NOEXEC;
-    mount("tmpfs", dev, "tmpfs", flags, c"mode=0755,size=64k").map_err(at("mount a tmpfs on", dev))?;
     for (name, major, minor) in DEVICES {
         let node = dev.join(name);
         mknodat(CWD, &node, FileType::CharacterDevice, Mode::from_raw_mode(0o666), makedev(major, minor))

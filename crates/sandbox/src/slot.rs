@@ -39,6 +39,8 @@ pub(crate) struct Slot {
     pub(crate) cgroup: SlotCgroup,
     /// Written to by whoever cancels the slot's run.
     pub(crate) waker: Arc<OwnedFd>,
+    /// For reading output; kept, because a fresh one would be paid for in page faults by every run.
+    pub(crate) buffer: Vec<u8>,
     socket: OwnedFd,
     generation: u64,
     stage: Stage,
@@ -46,7 +48,7 @@ pub(crate) struct Slot {
 
 impl Slot {
     pub(crate) const fn new(index: u32, uid: u32, cgroup: SlotCgroup, waker: Arc<OwnedFd>, socket: OwnedFd) -> Self {
-        Self { index, uid, cgroup, waker, socket, generation: 0, stage: Stage::Empty }
+        Self { index, uid, cgroup, waker, buffer: Vec::new(), socket, generation: 0, stage: Stage::Empty }
     }
 
     /// The socket, to wait on.

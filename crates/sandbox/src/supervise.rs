@@ -128,7 +128,8 @@ impl Run {
         request: &ExecRequest,
         cancel: &Cancel,
     ) -> Result<ExecOutcome, SandboxError> {
-        let mut buffer = vec![0; CHUNK];
+        let mut buffer = std::mem::take(&mut slot.buffer);
+        buffer.resize(CHUNK, 0);
         let watch = cancel.watch(&slot.waker);
         if watch.is_none() {
             self.kill(setting, slot, Killed::Cancelled)?;
@@ -148,7 +149,9 @@ impl Run {
             }
         }
         drop(watch);
-        self.finish(setting, slot, request, &mut buffer)
+        let outcome = self.finish(setting, slot, request, &mut buffer);
+        slot.buffer = buffer;
+        outcome
     }
 
     /// Over when the program's process ended and took its tree along, or when nothing of the cage is left.

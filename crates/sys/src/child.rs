@@ -44,8 +44,8 @@ macro_rules! stages {
 stages! {
     /// The launcher clones PID 1 of the cage.
     CloneStub = 1, "clone the cage's first process";
-    /// The stub names the host.
-    HostName = 2, "set the cage's host name";
+    /// The stub closes what it must not keep.
+    CloseLaunchers = 2, "close the launcher's descriptors";
     /// The stub mounts /proc for the new pid namespace.
     MountProc = 3, "mount /proc in the cage";
     /// The stub receives the request.
@@ -66,24 +66,22 @@ stages! {
     Directory = 11, "enter the workspace";
     /// The child takes on its resource limits.
     ResourceLimit = 12, "set a resource limit";
-    /// The child drops supplementary groups.
-    Groups = 13, "drop supplementary groups";
     /// The child drops its group.
-    Gid = 14, "change the group id";
+    Gid = 13, "change the group id";
     /// The child drops its user, and with it every capability.
-    Uid = 15, "change the user id";
+    Uid = 14, "change the user id";
     /// The child gives up gaining privileges.
-    NoNewPrivileges = 16, "set no_new_privs";
+    NoNewPrivileges = 15, "set no_new_privs";
     /// The child takes on the Landlock rules.
-    Landlock = 17, "enforce the landlock rules";
+    Landlock = 16, "enforce the landlock rules";
     /// The child closes what it must not inherit.
-    CloseDescriptors = 18, "close inherited descriptors";
+    CloseDescriptors = 17, "close inherited descriptors";
     /// The child unblocks signals.
-    SignalMask = 19, "reset the signal mask";
+    SignalMask = 18, "reset the signal mask";
     /// The child takes on the system call filter.
-    Seccomp = 20, "install the system call filter";
+    Seccomp = 19, "install the system call filter";
     /// The child becomes the program.
-    Exec = 21, "execute the program";
+    Exec = 20, "execute the program";
 }
 
 /// Where a stub or child leaves the reason it could not go on.
@@ -222,8 +220,8 @@ unsafe fn confine(prepared: &PreparedChild) -> Result<(), (Stage, Errno)> {
         let args = [0, limit.resource as usize, values.as_ptr() as usize, 0, 0, 0];
         call(Stage::ResourceLimit, libc::SYS_prlimit64, args)?;
     }
-    // Groups, then gid, then uid: each needs the privilege that the last one gives up.
-    call(Stage::Groups, libc::SYS_setgroups, [0; 6])?;
+    // The group first: changing it takes the privilege that changing the user gives up. There are no supplementary
+    // groups to drop; the launcher has none.
     let gid = prepared.gid as usize;
     call(Stage::Gid, libc::SYS_setresgid, [gid, gid, gid, 0, 0, 0])?;
     let uid = prepared.uid as usize;

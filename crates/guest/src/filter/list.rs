@@ -102,7 +102,7 @@ const REFUSED: &[c_long] = &[
     libc::SYS_chroot, libc::SYS_unshare, libc::SYS_setns, libc::SYS_open_tree, 
     libc::SYS_fsopen, libc::SYS_fsconfig, libc::SYS_fsmount, libc::SYS_fspick, libc::SYS_mount_setattr,
     libc::SYS_name_to_handle_at, libc::SYS_open_by_handle_at, libc::SYS_swapon, libc::SYS_swapoff,
-    libc::SYS_reboot,  libc::SYS_setdomainname, libc::SYS_init_module,
+    libc::SYS_reboot,  libc::SYS_sethostname, libc::SYS_setdomainname, libc::SYS_init_module,
     libc::SYS_finit_module, libc::SYS_delete_module, libc::SYS_kexec_load, libc::SYS_kexec_file_load,
     libc::SYS_syslog, libc::SYS_acct, libc::SYS_quotactl, libc::SYS_settimeofday, libc::SYS_clock_settime,
     libc::SYS_adjtimex, libc::SYS_clock_adjtime, libc::SYS_iopl, libc::SYS_ioperm, libc::SYS_vhangup,
@@ -128,7 +128,7 @@ const PERSONALITIES: [u32; 3] = [u32::MAX, 0, 0x0004_0000];
 
 /// Calls the launcher and its stubs need to make cages, and that no program may make.
 const CAGE_MAKING: &[c_long] =
-    &[libc::SYS_mount, libc::SYS_move_mount, libc::SYS_sethostname, libc::SYS_clone3, libc::SYS_seccomp];
+    &[libc::SYS_mount, libc::SYS_move_mount, libc::SYS_clone3, libc::SYS_seccomp];
 
 fn number(call: c_long) -> u32 {
     u32::try_from(call).expect("system call numbers are small and positive")
