@@ -15,7 +15,7 @@ pub(crate) enum Executed {
     /// It ran.
     Ran {
         /// Compiling it, in a language that does.
-        compile: Option<ExecOutcome>,
+        compile: Option<Box<ExecOutcome>>,
         /// The run.
         outcome: ExecOutcome,
     },
@@ -25,7 +25,7 @@ pub(crate) enum Executed {
 #[derive(Debug)]
 pub(crate) enum Compiled {
     /// What a run is given, and how it was made.
-    Files(Vec<FileEntry>, Option<ExecOutcome>),
+    Files(Vec<FileEntry>, Option<Box<ExecOutcome>>),
     /// The compiler failed, or was ended.
     Failed(ExecOutcome),
 }
@@ -46,7 +46,7 @@ pub(crate) fn compile(
         return Ok(Compiled::Failed(outcome));
     }
     let files = std::mem::take(&mut outcome.files);
-    Ok(Compiled::Files(files, Some(outcome)))
+    Ok(Compiled::Files(files, Some(Box::new(outcome))))
 }
 
 /// Compiles and runs `source`. `adjust` sets what the run's request does not know yet: input, limits, arguments.

@@ -34,7 +34,7 @@ pub(crate) fn print_json(executed: &Executed) -> Result<u8, Failure> {
         }
         Executed::Ran { compile: compiler, outcome } => RunReport {
             ended: outcome.into(),
-            compile: compiler.as_ref().map(|outcome| compile(true, outcome)),
+            compile: compiler.as_deref().map(|outcome| compile(true, outcome)),
         },
     };
     output::print_json(&report)?;

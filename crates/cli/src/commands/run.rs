@@ -52,14 +52,16 @@ Examples:
   rollcage run -l python - < answer.txt
   rollcage run --json solve.js --stdin input.txt -- --fast | jq .usage
 
-Sizes are written 64KiB, 256MiB or 1GiB (a bare number is bytes), times 500ms, 5s or 2m (a bare number is
+Sizes are written 64KiB, 256MiB or 1GiB (a bare number is bytes), times 500ms, 5s or 2m (a bare number is \
 seconds). Input is read to its end before the program starts, and output is printed when it has ended.
 
-Exit codes: the program's own if it exited; 101 cpu, 102 wall, 103 idle, 104 memory, 105 output, 106 processes,
-107 file size, 108 disk: that limit ended it; 109 a signal ended it; 110 cancelled; 111 it does not compile, or
-a file cannot be read; 112 a compiler or interpreter is missing; 113 we failed. --json tells a program that
-exited with 104 from one that ran out of memory. Of a compiled language it has `compile` too; where
-`compile.succeeded` is false, the rest describes the compiler.";
+Exit codes: the program's own if it exited; 101 cpu, 102 wall, 103 idle, 104 memory, 105 output, \
+106 processes, 107 file size, 108 disk: that limit ended it; 109 a signal ended it; 110 cancelled; 111 it does \
+not compile, or a file cannot be read; 112 a compiler or interpreter is missing; 113 we failed. --json tells a \
+program that exited with 104 from one that ran out of memory.
+
+A compiled language adds `compile` to the JSON; where `compile.succeeded` is false, the rest describes the \
+compiler.";
 
 /// What is run, read and settled.
 struct Program {

@@ -18,14 +18,15 @@ Start here:
   rollcage run hello.py           run one program in a cage
   rollcage languages test         show that every language works
 
-Exit codes: 0 done; 1 judged and not accepted; 2 wrong command line; 101 to 110 how a program was ended;
-111 a file given to us is wrong; 112 a toolchain is missing; 113 we failed; 114 the policy's server failed;
+Exit codes: 0 done; 1 judged and not accepted; 2 wrong command line; 101 to 110 how a program was ended; \
+111 a file given to us is wrong; 112 a toolchain is missing; 113 we failed; 114 the policy's server failed; \
 115 the store failed. `rollcage run` passes the program's own code through.
+
 ROLLCAGE_LOG=debug logs to standard error.";
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    Run(run::Args),
+    Run(Box<run::Args>),
     Doctor(doctor::Args),
     Languages(languages::Args),
     Judge(judge::Args),

@@ -21,8 +21,8 @@ Examples:
   rollcage languages install lua
   rollcage languages test --languages ./my-languages fortran
 
-A file in the directory --languages names (or ROLLCAGE_LANGUAGES) adds a language, or replaces the built-in one of
-that name. The least it needs:
+A file in the directory --languages names (or ROLLCAGE_LANGUAGES) adds a language, or replaces the built-in \
+one of that name. The least it needs:
   prompt: Use Fortran 2008.
   filename: snippet.f90
   compile: gfortran -o program snippet.f90
