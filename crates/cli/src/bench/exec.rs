@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use rollcage_api::{BenchReport, BenchRow, BenchTarget};
 use rollcage_language::LanguageSet;
 use rollcage_sandbox::{Cancel, Host};
-use rollcage_types::{ExecRequest, FileEntry, RelativePath};
+use rollcage_types::{ExecRequest, FileEntry};
 
 use crate::bench::measure::{Effort, Subject, measure};
 use crate::bench::spread::{Spread, milliseconds};
@@ -58,10 +58,11 @@ const TAIL_FACTOR_MAX: f64 = 4.0;
 const PROCESSORS_PROMISED: f64 = 2.0;
 
 const CPP_SOURCE: &str = "#include <iostream>\nint main() { std::cout << \"hello\\n\"; }\n";
-const CPP_PROGRAM: &str = "program";
 
 /// Measures every case of `plan`, bare and caged.
 pub(crate) fn exec(plan: &ExecPlan, cancel: &Cancel) -> Result<(BenchReport, Vec<Phases>), Failure> {
+    // Before our own runs make it busy.
+    let machine = machine::describe();
     let host = host::start(None)?;
     let directory =
         tempfile::tempdir().context("cannot create a directory").map_err(Failure::infrastructure)?;
@@ -84,7 +85,7 @@ pub(crate) fn exec(plan: &ExecPlan, cancel: &Cancel) -> Result<(BenchReport, Vec
         phases.push(split(*case, &host, &request, cancel)?);
     }
     let targets = targets(&rows);
-    Ok((BenchReport { bench: "exec".to_owned(), machine: machine::describe(), rows, targets }, phases))
+    Ok((BenchReport { bench: "exec".to_owned(), machine, rows, targets }, phases))
 }
 
 impl ExecCase {
@@ -120,14 +121,14 @@ fn request(case: ExecCase, host: &Host, cancel: &Cancel) -> Result<ExecRequest, 
     }
 }
 
-/// What a cage places in its workspace, for the bare runs.
+/// Gives bare runs what a cage places in its workspace.
 fn write_files(files: &[FileEntry], directory: &Path) -> Result<(), Failure> {
     use std::os::unix::fs::PermissionsExt as _;
-    let program = RelativePath::new(CPP_PROGRAM).ok();
-    for file in files.iter().filter(|file| Some(&file.path) == program.as_ref()) {
+    for file in files {
         let path = directory.join(file.path.as_str());
+        let mode = if file.executable { 0o755 } else { 0o644 };
         std::fs::write(&path, &file.content)
-            .and_then(|()| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)))
+            .and_then(|()| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)))
             .with_context(|| format!("cannot write `{}`", path.display()))
             .map_err(Failure::infrastructure)?;
     }

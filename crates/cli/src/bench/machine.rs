@@ -2,7 +2,7 @@
 
 use std::fs;
 
-/// Processor, count, memory and kernel.
+/// Processor, count, memory and kernel, and how busy it is: numbers from a busy machine say little.
 pub(crate) fn describe() -> String {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
@@ -12,7 +12,9 @@ pub(crate) fn describe() -> String {
         value(&meminfo, "MemTotal").and_then(|value| value.split(' ').next()?.parse::<u64>().ok());
     let memory = memory_kb.map_or_else(|| "unknown memory".to_owned(), |kb| format!("{} MiB", kb / 1024));
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    format!("{model}, {processors} processors, {memory}, Linux {}", release.trim())
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load = load.split(' ').next().unwrap_or("unknown");
+    format!("{model}, {processors} processors, {memory}, Linux {}, load {load}", release.trim())
 }
 
 /// The value of `key` in lines like `key : value`.
