@@ -139,10 +139,22 @@ fn init(control: BorrowedFd<'_>, root: &std::path::Path, slots: usize) -> Result
     Launcher { epoll, slots }.serve(control)
 }
 
-/// Rust ignores SIGPIPE; a program that inherited that would not die of a closed pipe.
+/// Signals this process was started ignoring (SIGPIPE by Rust, SIGHUP by nohup, SIGINT by a shell's background job)
+/// would stay ignored in every program.
 fn restore_signals() {
-    // SAFETY: setting a signal to its default action runs no code of ours.
-    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+    /// Of the kernel; the C library keeps two of them to itself and would not reset those.
+    const SIGNALS: i32 = 64;
+    // A kernel sigaction of zeros is the default action with no flags.
+    let default_action = [0_u64; 4];
+    for signal in 1..=SIGNALS {
+        // SAFETY: the action is as long as the kernel's struct, which it only reads; no old action is asked for;
+        // and setting a signal to its default action runs no code of ours. SIGKILL and SIGSTOP are refused, and
+        // need none.
+        unsafe {
+            let (action, old) = (default_action.as_ptr(), ptr::null_mut::<u64>());
+            libc::syscall(libc::SYS_rt_sigaction, signal, action, old, size_of::<u64>());
+        }
+    }
 }
 
 /// With an empty bounding set no exec can ever gain a capability; this process keeps those it has.
