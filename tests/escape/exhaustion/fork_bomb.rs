@@ -1,0 +1,34 @@
+//! Processes without end.
+
+use rollcage_types::LimitKind;
+use std::time::Duration;
+
+use crate::harness::{Held, Probe, Risk};
+
+pub(crate) const PROBE: Probe = Probe {
+    held: Held::Limit(LimitKind::Processes),
+    limits: |limits| {
+        limits.processes = 32;
+        limits.wall_time = Duration::from_secs(1);
+    },
+    ..Probe::new("fork_bomb", Risk::Exhaustion, ATTACK)
+};
+
+const ATTACK: &str = r#"
+import time
+
+# More than a cage may have; the control stops here.
+ENOUGH = 300
+alive = 0
+while alive < ENOUGH:
+    try:
+        child = os.fork()
+    except OSError:
+        time.sleep(0.001)
+        continue
+    if child == 0:
+        time.sleep(30)
+        os._exit(0)
+    alive += 1
+breached(f"{alive} processes alive at once")
+"#;

@@ -1,0 +1,25 @@
+//! A slot, by doing nothing, deaf to every signal that can be ignored.
+
+use rollcage_types::LimitKind;
+use std::time::Duration;
+
+use crate::harness::{Held, Probe, Risk};
+
+pub(crate) const PROBE: Probe = Probe {
+    held: Held::Limit(LimitKind::WallTime),
+    limits: |limits| limits.wall_time = Duration::from_millis(300),
+    ..Probe::new("sleep_forever", Risk::Exhaustion, ATTACK)
+};
+
+const ATTACK: &str = r#"
+import signal
+import time
+
+for number in range(1, 65):
+    try:
+        signal.signal(number, signal.SIG_IGN)
+    except (OSError, ValueError):
+        pass
+time.sleep(1)
+breached("still there after a second")
+"#;

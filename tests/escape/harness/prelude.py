@@ -1,0 +1,70 @@
+# What every attack and companion starts with.
+import ctypes
+import errno
+import os
+import sys
+
+SECRET_PATH = os.environ.get("ESCAPE_SECRET_PATH", "")
+SECRET = b"ESCAPE-SECRET"
+# Files an attack leaves outside carry this name, so that they can be looked for.
+MARKER = "rollcage-escape-marker"
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def breached(detail):
+    print("BREACHED", detail, flush=True)
+    os._exit(0)
+
+
+def held(detail):
+    print("HELD", detail, flush=True)
+    os._exit(0)
+
+
+def ready(*words):
+    # The name is what the supervisor's side sees of a program in a cage.
+    libc.prctl(15, b"escape-ready", 0, 0, 0)
+    print("ready", *words, flush=True)
+
+
+def name(code):
+    return errno.errorcode.get(code, str(code))
+
+
+def system_call(number, *arguments):
+    """Returns (result, errno name)."""
+    ctypes.set_errno(0)
+    passed = [ctypes.c_long(a) if isinstance(a, int) else a for a in arguments]
+    libc.syscall.restype = ctypes.c_long
+    result = libc.syscall(ctypes.c_long(number), *passed)
+    return result, name(ctypes.get_errno()) if result < 0 else "ok"
+
+
+def expect_refusal(what, attempts):
+    """Calls each of the (label, function) pairs; any that returns is a breach."""
+    refusals = []
+    for label, attempt in attempts:
+        try:
+            result = attempt()
+        except OSError as error:
+            refusals.append(name(error.errno))
+        else:
+            breached(f"{what}: {label} gave {result!r}")
+    held(" ".join(sorted(set(refusals))))
+
+
+def expect_call_refusal(what, calls, harmless=()):
+    """As above for (label, number, arguments); errnos in `harmless` mean that the kernel did look at the call."""
+    refusals = []
+    for label, number, arguments in calls:
+        result, code = system_call(number, *arguments)
+        if result >= 0 or code in harmless:
+            breached(f"{what}: {label} answered {code}")
+        refusals.append(code)
+    held(" ".join(sorted(set(refusals))))
+
+
+def has_secret(path):
+    with open(path, "rb") as file:
+        return SECRET in file.read(1 << 20)
+

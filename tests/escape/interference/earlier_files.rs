@@ -1,0 +1,31 @@
+//! What the last program in the same slot left: files, memory segments, queues, names.
+
+use crate::harness::{Companion, Probe, Risk};
+
+pub(crate) const PROBE: Probe = Probe {
+    companion: Companion::Earlier(COMPANION),
+    ..Probe::new("earlier_files", Risk::Interference, ATTACK)
+};
+
+const ATTACK: &str = r#"
+places = ["/ws/work", "/ws/tmp", "/tmp", "/var/tmp", "/dev/shm"]
+found = [f"{place}/{entry}" for place in places for entry in os.listdir(place) if "left-behind" in entry]
+found += [f"segment {libc.shmget(0x6C656674, 1, 0)}"] if libc.shmget(0x6C656674, 1, 0) >= 0 else []
+found += ["queue"] if libc.msgget(0x6C656674, 0) >= 0 else []
+if int(sys.argv[2]) != os.getuid():
+    print("another uid than the earlier run", flush=True)
+    os._exit(1)
+if found:
+    breached(f"found {found}")
+held("nothing is left")
+"#;
+
+const COMPANION: &str = r#"
+for place in ("/ws/work", "/ws/tmp", "/tmp", "/dev/shm"):
+    with open(f"{place}/left-behind", "w") as file:
+        file.write("secret of the earlier run")
+    os.chmod(f"{place}/left-behind", 0o666)
+libc.shmget(0x6C656674, 4096, 0o1666)
+libc.msgget(0x6C656674, 0o1666)
+ready(os.getuid())
+"#;

@@ -1,0 +1,22 @@
+//! Descriptors that the supervisor forgot to close: anything beyond the three standard streams.
+
+use crate::harness::{Probe, Risk};
+
+pub(crate) const PROBE: Probe = Probe::new("inherited_descriptors", Risk::Reading, ATTACK);
+
+const ATTACK: &str = r#"
+found = {}
+for number in range(3, 65536):
+    try:
+        os.fstat(number)
+    except OSError:
+        continue
+    found[number] = os.readlink(f"/proc/self/fd/{number}")
+if found:
+    breached(f"inherited {found}")
+for number in range(3):
+    target = os.readlink(f"/proc/self/fd/{number}")
+    if not target.startswith("pipe:"):
+        breached(f"descriptor {number} is {target}")
+held("only 0, 1 and 2, and they are pipes")
+"#;

@@ -1,0 +1,25 @@
+//! Attacks the processes that judge it.
+
+mod artefact_links;
+mod artefact_names;
+mod artefact_traps;
+mod forged_reports;
+mod init_memory;
+mod signal_init;
+mod steal_descriptors;
+mod terminal_escapes;
+mod trace_init;
+
+use crate::harness::Probe;
+
+pub(crate) const PROBES: &[&Probe] = &[
+    &signal_init::PROBE,
+    &trace_init::PROBE,
+    &init_memory::PROBE,
+    &steal_descriptors::PROBE,
+    &forged_reports::PROBE,
+    &artefact_links::PROBE,
+    &artefact_traps::PROBE,
+    &artefact_names::PROBE,
+    &terminal_escapes::PROBE,
+];
