@@ -7,6 +7,8 @@
 
 mod bench;
 mod commands;
+mod dataset_files;
+mod engine_host;
 mod execute;
 mod failure;
 mod host;
@@ -15,9 +17,11 @@ mod language_files;
 mod limit_options;
 mod output;
 mod program_file;
+mod progress;
 mod run_report;
 mod table;
 mod toolchain;
+mod visible_text;
 
 use std::process::ExitCode;
 

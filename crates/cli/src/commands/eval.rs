@@ -1,12 +1,189 @@
-//! `rollcage eval`.
+//! `rollcage eval`: a data set, and solutions for it from its authors, from a file or from a policy.
 
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rollcage_api::{DatasetItem, EvalReport, ExitCode, JoinedSample, join_samples, read_samples};
+use rollcage_engine::drive::{EvalProgress, Recording, eval};
+use rollcage_judge::{Bootstrap, Disclosure, JudgeOptions, Judgement};
+use rollcage_types::TaskId;
+use serde_json::json;
+
+use super::judge::exit_code;
+use super::{eval_policy, eval_report};
+use crate::dataset_files::DatasetFile;
+use crate::engine_host::{OnSignal, StoreOption, eval_failed, read_file, with_engine};
 use crate::failure::Failure;
+use crate::language_files::LanguagesOption;
+use crate::progress::Bar;
 
 /// Evaluate solutions or a policy on a data set
-#[derive(Debug, clap::Args)]
-pub(crate) struct Args {}
+///
+/// Judges one solution or several for every task and says how many hold. Judgements are kept in the store.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// humaneval, mbpp, mbpp-sanitized, cruxeval, or a file of problems
+    #[arg(value_name = "DATASET")]
+    pub(crate) dataset: String,
+    /// Where data sets known by name lie
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// `canonical` for the authors' solutions, `stub` for ones that must fail, or a file of solutions
+    #[arg(long, value_name = "WHICH", required_unless_present = "policy", conflicts_with = "policy")]
+    pub(crate) solutions: Option<String>,
+    /// Only the first so many tasks
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<NonZeroU32>,
+    /// The language of tasks that name none
+    #[arg(short, long, value_name = "LANG")]
+    pub(crate) lang: Option<String>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) policy: PolicyOptions,
+    #[command(flatten)]
+    pub(crate) store: StoreOption,
+    #[command(flatten)]
+    pub(crate) languages: LanguagesOption,
+}
+
+/// How a policy is asked.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Policy")]
+pub(crate) struct PolicyOptions {
+    /// An OpenAI-compatible server that writes the solutions, up to its `/v1`; may be given more than once
+    #[arg(long, value_name = "URL", requires = "model")]
+    pub(crate) policy: Vec<String>,
+    /// The model's name
+    #[arg(long, value_name = "NAME", requires = "policy")]
+    pub(crate) model: Option<String>,
+    /// Samples of each task
+    #[arg(short = 'n', long, value_name = "N", default_value = "1", requires = "policy")]
+    pub(crate) samples: NonZeroU32,
+    /// The temperature; the server's own unless given
+    #[arg(long, value_name = "T", requires = "policy")]
+    pub(crate) temperature: Option<f64>,
+    /// Tokens of one completion
+    #[arg(long, value_name = "N", default_value = "4096", requires = "policy")]
+    pub(crate) max_tokens: NonZeroU32,
+    /// Nucleus sampling; the server's own unless given
+    #[arg(long, value_name = "P", requires = "policy")]
+    pub(crate) top_p: Option<f64>,
+    /// What sampling is seeded from, for servers that take seeds
+    #[arg(long, value_name = "SEED", default_value = "0", requires = "policy")]
+    pub(crate) seed: u64,
+    /// Requests for one completion before it is given up, the first included
+    #[arg(long, value_name = "N", requires = "policy")]
+    pub(crate) attempts: Option<NonZeroU32>,
+    /// Completions asked for at once
+    #[arg(long, value_name = "N", default_value = "64", requires = "policy")]
+    pub(crate) concurrency: NonZeroU32,
+    /// The k of pass@k, as in `--k 1,10`; 1 and the number of samples unless given
+    #[arg(long, value_name = "K", value_delimiter = ',')]
+    pub(crate) k: Vec<NonZeroU32>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  rollcage eval humaneval --data data --solutions canonical
+  rollcage eval problems.jsonl --solutions samples.jsonl -l lua --json
+  rollcage eval mbpp --data data --policy http://localhost:8000/v1 --model M -n 10 --temperature 0.8
+
+Exit codes: 0 every solution was accepted, with `--solutions stub` none was, and with --policy all were judged;
+1 otherwise; 111 a file is wrong; 112 a compiler or interpreter is missing; 113 we failed, and some solutions have
+no verdict; 114 the policy's server failed; 115 the store failed.";
 
 /// Runs the command.
-pub(crate) fn run(_args: &Args) -> Result<u8, Failure> {
-    Err(Failure::infrastructure(anyhow::anyhow!("`rollcage eval` is not built yet")))
+pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
+    let dataset = DatasetFile::find(&args.dataset, args.data.as_deref())?;
+    let Some(solutions) = &args.solutions else {
+        return eval_policy::run(args, &dataset);
+    };
+    let set = args.languages.load()?;
+    let mut items = dataset.load()?;
+    if let Some(limit) = args.limit {
+        items.truncate(limit.get() as usize);
+    }
+    let samples = samples(args, solutions, items)?;
+    let store = args.store.open()?;
+    let config = json!({"dataset": args.dataset, "solutions": solutions, "limit": args.limit});
+    let bar = Bar::new(samples.len());
+    let results = with_engine(set, OnSignal::Drop, |engine| {
+        let bar = bar.clone();
+        async move {
+            let recording = Some(Recording { store, config });
+            let progress = |progress: &EvalProgress<'_>| match progress {
+                EvalProgress::Started { .. } => {}
+                EvalProgress::Judged { verdict, .. } => bar.advance(verdict.map(|verdict| verdict.as_str())),
+            };
+            eval(&engine, samples, JudgeOptions::default(), recording, progress).await.map_err(eval_failed)
+        }
+    });
+    bar.finish();
+    let judged: Vec<(TaskId, u32, Judgement)> = results?
+        .into_iter()
+        .map(|result| (result.task_id, result.sample_index, result.judged.judgement))
+        .collect();
+    let code = exit_code(judged.iter().map(|(_, _, judgement)| judgement));
+    let code = match code {
+        ExitCode::Success | ExitCode::NotAccepted if solutions == "stub" => {
+            let is_any_accepted = judged.iter().any(|(_, _, judgement)| judgement.is_accepted());
+            if is_any_accepted { ExitCode::NotAccepted } else { ExitCode::Success }
+        }
+        other => other,
+    };
+    let ks = eval_report::ks(&args.policy.k, &judged);
+    let report = EvalReport::new(&args.dataset, &judged, &ks, &Bootstrap::default(), Disclosure::Expected);
+    eval_report::print(&report, &args.store, args.json)?;
+    Ok(code.number())
+}
+
+fn samples(args: &Args, solutions: &str, items: Vec<DatasetItem>) -> Result<Vec<JoinedSample>, Failure> {
+    let language = args.lang.as_deref();
+    let of_item = |item: DatasetItem, solution: String| {
+        let name = item.task.problem.language.as_deref().or(language);
+        let name = name.ok_or_else(|| {
+            let error = anyhow::anyhow!("task `{}` names no language", item.task.id);
+            Failure::bad_input(error).with_hint("name one with --lang")
+        })?;
+        Ok(JoinedSample {
+            task_id: item.task.id,
+            sample_index: 0,
+            language: Arc::from(name),
+            problem: item.task.problem,
+            solution,
+        })
+    };
+    match solutions {
+        "canonical" => items
+            .into_iter()
+            .map(|mut item| {
+                let solution = item.canonical_solution.take().ok_or_else(|| {
+                    let error = anyhow::anyhow!("task `{}` has no canonical solution", item.task.id);
+                    Failure::bad_input(error)
+                })?;
+                of_item(item, solution)
+            })
+            .collect(),
+        "stub" => items
+            .into_iter()
+            .map(|mut item| {
+                let solution = std::mem::take(&mut item.stub_solution);
+                of_item(item, solution)
+            })
+            .collect(),
+        file => {
+            let path = PathBuf::from(file);
+            let wrong_row = |error: rollcage_api::RowError| {
+                let hint = error.hint.clone();
+                let failure = Failure::bad_input(anyhow::Error::new(error).context(format!("`{file}`")));
+                hint.into_iter().fold(failure, Failure::with_hint)
+            };
+            let samples = read_samples(&read_file(&path)?).map_err(wrong_row)?;
+            join_samples(samples, &items, language).map_err(wrong_row)
+        }
+    }
 }

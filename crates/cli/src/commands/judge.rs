@@ -1,12 +1,182 @@
-//! `rollcage judge`.
+//! `rollcage judge`: solutions from a file or over a protocol, against their problems.
 
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use rollcage_api::{AgnosticsDetail, ExitCode, ResultRow, join_samples, read_samples};
+use rollcage_engine::drive::{AgnosticsError, Engine, Evaluated, eval, serve_agnostics};
+use rollcage_judge::{Blame, Disclosure, JudgeOptions, Judgement, StopRule};
+
+use crate::dataset_files::DatasetFile;
+use crate::engine_host::{OnSignal, eval_failed, read_file, toolchain_failed, with_engine};
 use crate::failure::Failure;
+use crate::language_files::{self, LanguagesOption};
+use crate::visible_text::visible_line;
+use crate::{output, table};
 
 /// Judge solutions against problems
-#[derive(Debug, clap::Args)]
-pub(crate) struct Args {}
+///
+/// Reads solutions from a file of JSON lines, finds the problem of each by its `task_id`, and says for each what it
+/// deserves and why. Ends with 0 only if all are accepted.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Solutions: JSON lines with `task_id` and one of `solution`, `code` (whole programs) and `completion` (what
+    /// continues the problem's prompt)
+    #[arg(value_name = "SAMPLES", required_unless_present = "protocol", conflicts_with = "protocol")]
+    samples: Option<PathBuf>,
+    /// The problems, in any format `rollcage` reads
+    #[arg(long, value_name = "FILE", conflicts_with = "dataset")]
+    problems: Option<PathBuf>,
+    /// The problems, as a data set known by name: humaneval, mbpp, mbpp-sanitized, cruxeval
+    #[arg(long, value_name = "NAME")]
+    dataset: Option<String>,
+    /// Where data sets known by name lie
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// The language of solutions for which neither problem nor solution names one
+    #[arg(short, long, value_name = "LANG")]
+    lang: Option<String>,
+    /// Run every test case, and score a failing solution by its share of passed ones
+    #[arg(long)]
+    run_all: bool,
+    /// Print one JSON object per solution
+    #[arg(long)]
+    json: bool,
+    /// Answer requests on standard input instead, one line each
+    #[arg(long, value_name = "PROTOCOL", requires = "lang")]
+    protocol: Option<Protocol>,
+    /// With --protocol: answer every test, not only the first that fails
+    #[arg(long, requires = "protocol")]
+    finegrained: bool,
+    #[command(flatten)]
+    languages: LanguagesOption,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Protocol {
+    /// The verifier protocol of the Agnostics framework
+    Agnostics,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  rollcage judge samples.jsonl --problems problems.jsonl -l python
+  rollcage judge samples.jsonl --dataset humaneval --data data --json
+  echo '{\"code\": \"print(1)\", \"test_cases\": [{\"input\": \"\", \"output\": \"1\"}]}' |
+    rollcage judge --protocol agnostics -l lua
+
+Exit codes: 0 every solution was accepted; 1 at least one was not; 111 a file or a problem is wrong; 112 a compiler
+or interpreter is missing; 113 we failed, and some solutions have no verdict.";
+
+/// Characters of a reason in a table.
+const REASON_CHARACTERS_MAX: usize = 100;
 
 /// Runs the command.
-pub(crate) fn run(_args: &Args) -> Result<u8, Failure> {
-    Err(Failure::infrastructure(anyhow::anyhow!("`rollcage judge` is not built yet")))
+pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
+    match args.protocol {
+        Some(Protocol::Agnostics) => serve(args),
+        None => judge_file(args),
+    }
+}
+
+fn serve(args: &Args) -> Result<u8, Failure> {
+    let set = args.languages.load()?;
+    let language = language_files::find(&set, args.lang.as_deref().unwrap_or_default())?;
+    let detail = if args.finegrained { AgnosticsDetail::EveryTest } else { AgnosticsDetail::FirstFailure };
+    with_engine(set, OnSignal::Drop, |engine| async move {
+        // A missing compiler is said at once, and not by every reply.
+        engine.toolchain(&language).await.map_err(toolchain_failed)?;
+        let input = tokio::io::BufReader::new(tokio::io::stdin());
+        match serve_agnostics(&engine, &language, detail, input, tokio::io::stdout()).await {
+            Ok(_summary) => Ok(ExitCode::Success.number()),
+            // Whoever stopped reading has what it wanted.
+            Err(AgnosticsError::Write(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => {
+                Ok(ExitCode::Success.number())
+            }
+            Err(error) => Err(Failure::infrastructure(error)),
+        }
+    })
+}
+
+fn judge_file(args: &Args) -> Result<u8, Failure> {
+    let dataset = match (&args.problems, &args.dataset) {
+        (Some(path), _) => DatasetFile { path: path.clone(), format: None },
+        (None, Some(name)) => DatasetFile::find(name, args.data.as_deref())?,
+        (None, None) => {
+            return Err(Failure::usage("the problems are missing: name them with --problems or --dataset"));
+        }
+    };
+    let set = args.languages.load()?;
+    if let Some(word) = &args.lang {
+        language_files::find(&set, word)?;
+    }
+    let items = dataset.load()?;
+    let path = args.samples.as_deref().context("clap requires SAMPLES").map_err(Failure::infrastructure)?;
+    let wrong_row = |error: rollcage_api::RowError| {
+        let hint = error.hint.clone();
+        let failure = Failure::bad_input(anyhow::Error::new(error).context(format!("`{}`", path.display())));
+        hint.into_iter().fold(failure, Failure::with_hint)
+    };
+    let samples = read_samples(&read_file(path)?).map_err(wrong_row)?;
+    let samples = join_samples(samples, &items, args.lang.as_deref()).map_err(wrong_row)?;
+    let options = JudgeOptions {
+        stop: if args.run_all { StopRule::RunAll } else { StopRule::FirstFailure },
+        parallel: NonZeroUsize::MIN,
+        ..JudgeOptions::default()
+    };
+    let results = with_engine(set, OnSignal::Drop, |engine: Engine| async move {
+        eval(&engine, samples, options, None, |_progress| {}).await.map_err(eval_failed)
+    })?;
+    print(&results, args.json)?;
+    Ok(exit_code(results.iter().map(|result| &result.judged.judgement)).number())
+}
+
+fn print(results: &[Evaluated], json: bool) -> Result<(), Failure> {
+    let row = |result: &Evaluated| {
+        let Evaluated { task_id, sample_index, language, judged } = result;
+        ResultRow::new(task_id, *sample_index, language, &judged.judgement, Disclosure::Expected)
+    };
+    if json {
+        return results.iter().try_for_each(|result| output::print_json(&row(result)));
+    }
+    let line = |result: &Evaluated| {
+        let ResultRow { task_id, sample, language, verdict, score, reason, error, cases: _ } = row(result);
+        let why = reason.or(error.map(|error| format!("{}: {}", error.blame, error.reason)));
+        [
+            visible_line(&task_id, REASON_CHARACTERS_MAX),
+            sample.to_string(),
+            language,
+            verdict.unwrap_or_else(|| "not judged".to_owned()),
+            score.map(|score| format!("{score:.2}")).unwrap_or_default(),
+            visible_line(&why.unwrap_or_default(), REASON_CHARACTERS_MAX),
+        ]
+    };
+    let headings = ["task", "sample", "language", "verdict", "score", "reason"];
+    let accepted = results.iter().filter(|result| result.judged.judgement.is_accepted()).count();
+    let mut text = table::render(headings, results.iter().map(line));
+    text.push_str(&format!("\n{accepted} of {} accepted\n", results.len()));
+    output::print_text(&text)
+}
+
+/// The worst that happened: our failure, then a problem that judges nothing, then a solution that fails.
+pub(crate) fn exit_code<'a>(judgements: impl Iterator<Item = &'a Judgement>) -> ExitCode {
+    let severity = |code: ExitCode| match code {
+        ExitCode::Success => 0,
+        ExitCode::NotAccepted => 1,
+        ExitCode::BadInput => 2,
+        _other => 3,
+    };
+    judgements
+        .map(|judgement| match judgement {
+            Judgement::Scored(_) if judgement.is_accepted() => ExitCode::Success,
+            Judgement::Scored(_) => ExitCode::NotAccepted,
+            Judgement::Unscorable(why) => match why.blame {
+                Blame::Problem => ExitCode::BadInput,
+                Blame::Infrastructure => ExitCode::Infrastructure,
+            },
+        })
+        .max_by_key(|code| severity(*code))
+        .unwrap_or(ExitCode::Success)
 }

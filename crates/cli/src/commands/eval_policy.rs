@@ -1,0 +1,87 @@
+//! `rollcage eval --policy`: one turn per sample, asked, judged and stored as a rollout is.
+
+use std::num::NonZeroU32;
+use std::path::Path;
+use std::sync::Arc;
+
+use rollcage_api::{
+    BudgetConfig, CodeConfig, EnvironmentConfigRow, EvalReport, ExitCode, GroupConfig, OutputConfig,
+    PolicyConfig, RewardConfig, RunConfig, RunKind, SamplingConfig, TasksConfig,
+};
+use rollcage_engine::drive::{RolloutPlan, RunStart, policy_judgements};
+use rollcage_judge::{Bootstrap, Disclosure};
+
+use super::eval::{Args, PolicyOptions};
+use super::eval_report;
+use super::rollout::{self, carry_out};
+use crate::dataset_files::DatasetFile;
+use crate::engine_host::{plan_failed, store_failed};
+use crate::failure::Failure;
+
+/// Runs the command.
+pub(super) fn run(args: &Args, dataset: &DatasetFile) -> Result<u8, Failure> {
+    let set = args.languages.load()?;
+    // The path is relative to the current directory, and so are the plan's.
+    let plan = RolloutPlan::load(&config(args, dataset), Path::new(""), &set).map_err(plan_failed)?;
+    let store = args.store.open()?;
+    let result = carry_out(set, Arc::new(plan), Arc::clone(&store), RunStart::New(RunKind::Eval))?;
+    let reader = store.reader().map_err(store_failed)?;
+    let judged = policy_judgements(&reader, &result.run_id).map_err(store_failed)?;
+    let ks = eval_report::ks(&args.policy.k, &judged);
+    let report = EvalReport::new(&args.dataset, &judged, &ks, &Bootstrap::default(), Disclosure::Expected);
+    eval_report::print(&report, &args.store, args.json)?;
+    rollout::note_failures(&result, None);
+    let code = match rollout::exit_code(&result) {
+        ExitCode::Success if report.judge_errors > 0 => ExitCode::Infrastructure,
+        code => code,
+    };
+    Ok(code.number())
+}
+
+fn config(args: &Args, dataset: &DatasetFile) -> RunConfig {
+    let PolicyOptions {
+        policy,
+        model,
+        samples,
+        temperature,
+        max_tokens,
+        top_p,
+        seed,
+        attempts,
+        concurrency,
+        k: _,
+    } = &args.policy;
+    // Room for one completion and a prompt of any published data set.
+    const PROMPT_TOKENS_MAX: u32 = 65_536;
+    let context = max_tokens.saturating_add(PROMPT_TOKENS_MAX);
+    RunConfig {
+        tasks: TasksConfig {
+            path: dataset.path.display().to_string(),
+            format: dataset.format.map(str::to_owned),
+            limit: args.limit,
+        },
+        environment: EnvironmentConfigRow {
+            language: args.lang.clone(),
+            code: CodeConfig::Answer,
+            ..EnvironmentConfigRow::default()
+        },
+        policy: PolicyConfig {
+            urls: policy.clone(),
+            model: model.clone(),
+            sampling: SamplingConfig { temperature: *temperature, max_tokens: *max_tokens, top_p: *top_p },
+            attempts: *attempts,
+            ..PolicyConfig::default()
+        },
+        reward: RewardConfig::default(),
+        group: GroupConfig { size: *samples },
+        budget: BudgetConfig {
+            turns: NonZeroU32::MIN,
+            tokens: *max_tokens,
+            context,
+            concurrency: *concurrency,
+            ..BudgetConfig::default()
+        },
+        seed: *seed,
+        output: OutputConfig::default(),
+    }
+}
