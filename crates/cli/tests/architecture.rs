@@ -1,4 +1,5 @@
 //! The rules of `ARCHITECTURE.md` that can be read off manifests and sources.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says where")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -38,7 +39,8 @@ fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
 /// The table of `ARCHITECTURE.md`: for each crate, what it may depend on.
 fn allowed() -> BTreeMap<String, BTreeSet<String>> {
     let text = fs::read_to_string(workspace().join("ARCHITECTURE.md")).unwrap();
-    let table = text.split("<!-- crate edges: begin -->").nth(1).unwrap().split("<!-- crate edges: end -->").next();
+    let table =
+        text.split("<!-- crate edges: begin -->").nth(1).unwrap().split("<!-- crate edges: end -->").next();
     let row = |line: &str| {
         let line = line.strip_prefix('|').unwrap().strip_suffix('|').unwrap();
         let cells: Vec<_> = line.split('|').map(str::trim).collect();
@@ -53,9 +55,14 @@ fn allowed() -> BTreeMap<String, BTreeSet<String>> {
 fn crates_depend_only_on_what_the_table_allows() {
     let allowed = allowed();
     let found = dependencies();
-    assert_eq!(found.keys().collect::<Vec<_>>(), allowed.keys().collect::<Vec<_>>(), "the table lists every crate");
+    assert_eq!(
+        found.keys().collect::<Vec<_>>(),
+        allowed.keys().collect::<Vec<_>>(),
+        "the table lists every crate"
+    );
     for (name, depends) in &found {
-        let ours: BTreeSet<_> = depends.iter().filter(|d| d.starts_with("rollcage-")).map(|d| short(d)).collect();
+        let ours: BTreeSet<_> =
+            depends.iter().filter(|d| d.starts_with("rollcage-")).map(|d| short(d)).collect();
         let surplus: Vec<_> = ours.difference(&allowed[name]).collect();
         assert!(surplus.is_empty(), "{name} depends on {surplus:?}, which ARCHITECTURE.md does not allow");
     }
@@ -99,7 +106,8 @@ fn pure_crates_ban_effects_by_lint() {
 fn files_stay_readable() {
     /// Beyond this a file has more than one subject.
     const LINES_MAX: usize = 800;
-    let listed = Command::new("git").args(["ls-files", "*.rs", "*.py", "*.sh"]).current_dir(workspace()).output();
+    let listed =
+        Command::new("git").args(["ls-files", "*.rs", "*.py", "*.sh"]).current_dir(workspace()).output();
     let listed = listed.map(|output| String::from_utf8(output.stdout).unwrap()).unwrap_or_default();
     if listed.is_empty() {
         eprintln!("skipped: without git and a checkout, files of the project are not told from others");
