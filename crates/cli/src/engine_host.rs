@@ -102,21 +102,33 @@ fn interrupted() -> Failure {
 
 /// The store could not do what was asked.
 pub(crate) fn store_failed(error: StoreError) -> Failure {
-    let hint = match &error {
-        StoreError::Missing { .. } => {
-            Some("runs are kept where `rollcage eval` and `rollcage rollout` ran; name the file with --store")
+    let (code, hint) = match &error {
+        StoreError::Missing { .. } => (
+            ExitCode::BadInput,
+            Some(
+                "runs are kept where `rollcage eval` and `rollcage rollout` ran; name the file with --store",
+            ),
+        ),
+        StoreError::Unknown { .. } => (ExitCode::BadInput, Some("`rollcage show` lists the runs of a store")),
+        StoreError::AmbiguousRun { .. } => (ExitCode::BadInput, Some("write more of the run's id")),
+        StoreError::Locked { .. } => {
+            (ExitCode::Store, Some("wait for the other process, or name another file with --store"))
         }
-        StoreError::Locked { .. } => Some("wait for the other process, or name another file with --store"),
-        StoreError::DiskFull { .. } => Some("free some space: what is stored so far is safe"),
-        StoreError::AmbiguousRun { .. } => Some("write more of the run's id"),
-        StoreError::Unknown { .. } => Some("`rollcage show` lists the runs of a store"),
-        _other => None,
-    };
-    let code = match &error {
-        StoreError::Missing { .. } | StoreError::Unknown { .. } | StoreError::AmbiguousRun { .. } => {
-            ExitCode::BadInput
+        StoreError::DiskFull { .. } => {
+            (ExitCode::Store, Some("free some space: what is stored so far is safe"))
         }
-        _other => ExitCode::Store,
+        StoreError::NotAStore { .. }
+        | StoreError::NewerSchema { .. }
+        | StoreError::Corrupt { .. }
+        | StoreError::Database { .. }
+        | StoreError::NoWriteAheadLog { .. }
+        | StoreError::Io { .. }
+        | StoreError::Unstorable { .. }
+        | StoreError::Unreadable { .. }
+        | StoreError::Conflict { .. }
+        | StoreError::TurnGap { .. }
+        | StoreError::TrajectoryFinished { .. }
+        | StoreError::WriterGone { .. } => (ExitCode::Store, None),
     };
     hint.into_iter().fold(Failure::new(code, error), Failure::with_hint)
 }

@@ -11,7 +11,7 @@ use rollcage_types::TaskId;
 use serde_json::json;
 
 use super::judge::exit_code;
-use super::{eval_policy, eval_report};
+use super::{eval_intercode, eval_policy, eval_report};
 use crate::dataset_files::DatasetFile;
 use crate::engine_host::{OnSignal, StoreOption, eval_failed, read_file, with_engine};
 use crate::failure::Failure;
@@ -24,14 +24,15 @@ use crate::progress::Bar;
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// humaneval, mbpp, mbpp-sanitized, cruxeval, or a file of problems
+    /// humaneval, mbpp, mbpp-sanitized, cruxeval, a file of problems, or intercode-python, whose recorded episodes are
+    /// played again
     #[arg(value_name = "DATASET")]
     pub(crate) dataset: String,
     /// Where data sets known by name lie
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
     /// `canonical` for the authors' solutions, `stub` for ones that must fail, or a file of solutions
-    #[arg(long, value_name = "WHICH", required_unless_present = "policy", conflicts_with = "policy")]
+    #[arg(long, value_name = "WHICH", conflicts_with = "policy")]
     pub(crate) solutions: Option<String>,
     /// Only the first so many tasks
     #[arg(long, value_name = "N")]
@@ -91,15 +92,23 @@ Examples:
   rollcage eval humaneval --data data --solutions canonical
   rollcage eval problems.jsonl --solutions samples.jsonl -l lua --json
   rollcage eval mbpp --data data --policy http://localhost:8000/v1 --model M -n 10 --temperature 0.8
+  rollcage eval intercode-python --data data
 
-Exit codes: 0 every solution was accepted, with `--solutions stub` none was, and with --policy all were judged;
-1 otherwise; 111 a file is wrong; 112 a compiler or interpreter is missing; 113 we failed, and some solutions have
-no verdict; 114 the policy's server failed; 115 the store failed.";
+Exit codes: 0 every solution was accepted, with `--solutions stub` none was, with --policy all were judged, and
+with intercode-python every difference has a known cause; 1 otherwise; 111 a file is wrong; 112 a compiler or
+interpreter is missing; 113 we failed, and some solutions have no verdict; 114 the policy's server failed; 115 the
+store failed.";
 
 /// Runs the command.
 pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
+    if args.dataset == eval_intercode::DATASET {
+        return eval_intercode::run(args);
+    }
     let dataset = DatasetFile::find(&args.dataset, args.data.as_deref())?;
     let Some(solutions) = &args.solutions else {
+        if args.policy.policy.is_empty() {
+            return Err(Failure::usage("one of --solutions and --policy is needed"));
+        }
         return eval_policy::run(args, &dataset);
     };
     let set = args.languages.load()?;
@@ -128,12 +137,13 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
         .map(|result| (result.task_id, result.sample_index, result.judged.judgement))
         .collect();
     let code = exit_code(judged.iter().map(|(_, _, judgement)| judgement));
-    let code = match code {
-        ExitCode::Success | ExitCode::NotAccepted if solutions == "stub" => {
-            let is_any_accepted = judged.iter().any(|(_, _, judgement)| judgement.is_accepted());
-            if is_any_accepted { ExitCode::NotAccepted } else { ExitCode::Success }
-        }
-        other => other,
+    let is_any_accepted = judged.iter().any(|(_, _, judgement)| judgement.is_accepted());
+    let is_judged = matches!(code, ExitCode::Success | ExitCode::NotAccepted);
+    // A stub that is accepted shows a test that tests nothing.
+    let code = match (solutions == "stub" && is_judged, is_any_accepted) {
+        (true, true) => ExitCode::NotAccepted,
+        (true, false) => ExitCode::Success,
+        (false, _) => code,
     };
     let ks = eval_report::ks(&args.policy.k, &judged);
     let report = EvalReport::new(&args.dataset, &judged, &ks, &Bootstrap::default(), Disclosure::Expected);

@@ -31,10 +31,9 @@ pub(super) fn run(args: &Args, dataset: &DatasetFile) -> Result<u8, Failure> {
     let report = EvalReport::new(&args.dataset, &judged, &ks, &Bootstrap::default(), Disclosure::Expected);
     eval_report::print(&report, &args.store, args.json)?;
     rollout::note_failures(&result, None);
-    let code = match rollout::exit_code(&result) {
-        ExitCode::Success if report.judge_errors > 0 => ExitCode::Infrastructure,
-        code => code,
-    };
+    let code = rollout::exit_code(&result);
+    let is_unjudged = code == ExitCode::Success && report.judge_errors > 0;
+    let code = if is_unjudged { ExitCode::Infrastructure } else { code };
     Ok(code.number())
 }
 

@@ -162,12 +162,8 @@ fn print(results: &[Evaluated], json: bool) -> Result<(), Failure> {
 
 /// The worst that happened: our failure, then a problem that judges nothing, then a solution that fails.
 pub(crate) fn exit_code<'a>(judgements: impl Iterator<Item = &'a Judgement>) -> ExitCode {
-    let severity = |code: ExitCode| match code {
-        ExitCode::Success => 0,
-        ExitCode::NotAccepted => 1,
-        ExitCode::BadInput => 2,
-        _other => 3,
-    };
+    const BY_SEVERITY: [ExitCode; 4] =
+        [ExitCode::Success, ExitCode::NotAccepted, ExitCode::BadInput, ExitCode::Infrastructure];
     judgements
         .map(|judgement| match judgement {
             Judgement::Scored(_) if judgement.is_accepted() => ExitCode::Success,
@@ -177,6 +173,6 @@ pub(crate) fn exit_code<'a>(judgements: impl Iterator<Item = &'a Judgement>) -> 
                 Blame::Infrastructure => ExitCode::Infrastructure,
             },
         })
-        .max_by_key(|code| severity(*code))
+        .max_by_key(|code| BY_SEVERITY.iter().position(|known| known == code))
         .unwrap_or(ExitCode::Success)
 }
