@@ -11,6 +11,7 @@ mod datasets;
 mod eval_report;
 mod exec_report;
 mod exit_codes;
+mod intercode_report;
 mod problem_convert;
 mod problem_row;
 mod quantity;
@@ -26,10 +27,14 @@ pub use agnostics_protocol::{
     AgnosticsCase, AgnosticsDetail, AgnosticsReply, AgnosticsRequest, AgnosticsRequestError,
 };
 pub use bench_report::{BenchReport, BenchRow, BenchTarget};
-pub use datasets::{DatasetItem, DatasetKind, GzipError, UnknownDataset, gunzip};
+pub use datasets::{
+    DatasetItem, DatasetKind, GzipError, InterCodeEpisode, InterCodeTask, InterCodeTurn, UnknownDataset,
+    gunzip, read_intercode_episodes, read_intercode_tasks,
+};
 pub use eval_report::{EvalReport, EvalRow, IntervalReport, PassAtKReport};
 pub use exec_report::{EnforcementReport, ExecReport, StreamReport, TerminationReport, UsageReport};
 pub use exit_codes::{ExitCode, run_exit_code};
+pub use intercode_report::{InterCodeDifference, InterCodeEpisodeRow, InterCodeReport};
 pub use problem_row::{
     CheckerRow, LimitsRow, MessageRow, ProblemRow, RoleRow, TestCaseRow, TokensRow, ToolCallRow,
     problem_row_schema,

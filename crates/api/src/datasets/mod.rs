@@ -6,6 +6,7 @@
 mod agnostics;
 mod gzip;
 mod humaneval;
+mod intercode;
 mod kind;
 mod mbpp;
 mod python;
@@ -14,6 +15,9 @@ use rollcage_rollout::Task;
 use serde_json::{Map, Value};
 
 pub use gzip::{GzipError, gunzip};
+pub use intercode::{
+    InterCodeEpisode, InterCodeTask, InterCodeTurn, read_intercode_episodes, read_intercode_tasks,
+};
 pub use kind::{DatasetKind, UnknownDataset};
 
 /// One task of a data set, and what is known about its solutions.
