@@ -16,10 +16,10 @@ use rollcage_types::{
 use super::error_chain::error_chain;
 
 /// Where programs find their files, in every cage.
-const WORKSPACE: &str = "/ws/work";
+pub(super) const WORKSPACE: &str = "/ws/work";
 
 /// Where a program leaves its proof. A dot file, so that it does not meet the program's own.
-const PROOF_NAME: &str = ".rollcage-completion";
+pub(super) const PROOF_NAME: &str = ".rollcage-completion";
 
 /// What shells answer for a command that is there and cannot be executed.
 const NOT_EXECUTABLE: u8 = 126;
