@@ -3,6 +3,7 @@
 mod bench;
 mod doctor;
 mod eval;
+mod eval_intercode;
 mod eval_policy;
 mod eval_report;
 mod judge;
