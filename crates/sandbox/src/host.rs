@@ -15,7 +15,7 @@ use crate::cancel::Cancel;
 use crate::cgroup::{Hierarchy, SlotCgroup};
 use crate::error::{HostError, SandboxError};
 use crate::launch::{Launcher, packet_sockets};
-use crate::lease::{self, Block, SLOTS_MAX};
+use crate::lease::{Block, SLOTS_MAX};
 use crate::slot::Slot;
 use crate::supervise::{self, Setting};
 use crate::workspace::{Sharing, Workspace};
@@ -63,7 +63,6 @@ pub struct Host {
     sharing: Sharing,
     processors: u32,
     slots: usize,
-    hierarchy: Hierarchy,
     start_clock: OwnedFd,
     /// `Some` until dropped: the launcher must be gone before the block is swept.
     launcher: Option<Launcher>,
@@ -119,7 +118,6 @@ impl Host {
             sharing,
             processors: u32::try_from(processors).unwrap_or(u32::MAX),
             slots: config.slots,
-            hierarchy,
             start_clock,
             launcher: Some(launcher),
             block,
@@ -165,10 +163,9 @@ impl Drop for Host {
         // The slots' descriptors first, then every cage with the launcher, and only then the groups they were in.
         self.free.lock().unwrap_or_else(PoisonError::into_inner).clear();
         drop(self.launcher.take());
-        if let Err(error) = self.block.sweep(&self.hierarchy) {
+        if let Err(error) = self.block.sweep() {
             tracing::warn!(%error, "cgroups left behind; the next start removes them");
         }
-        lease::remove_if_last(&self.hierarchy);
     }
 }
 

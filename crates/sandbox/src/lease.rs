@@ -1,15 +1,14 @@
 //! Uids that no other host on this machine uses, and the traces of hosts that died.
 //!
-//! A host holds one *block*: a lock file, and with it a range of uids and the cgroups named after the block. The
-//! lock ends with its owner however that ends, so whoever takes a block knows that everything it finds under its
-//! name is a dead host's.
+//! A host holds one *block*: a lock file, and with it a range of uids and the cgroups named in the file. The lock ends
+//! with its owner however that ends, so whoever takes a block knows that the cgroups it finds named there are a dead
+//! host's.
 
 use std::fs;
-use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, FlockOperation, Mode, OFlags, flock, openat};
+use rustix::fs::{CWD, FlockOperation, Mode, OFlags, flock, ftruncate, openat};
 use rustix::io::Errno;
 
 use crate::cgroup::{Hierarchy, remove_tree};
@@ -28,12 +27,15 @@ const _: () = assert!(UIDS_PER_BLOCK as usize == 2 * SLOTS_MAX, "a slot has two 
 /// Above what systemd, container runtimes and directory services hand out; see systemd's UIDS-GIDS.
 const FIRST_UID: u32 = 0x7000_0000;
 
+/// A lock file holds a few paths; see [`Block::own`].
+const LOCK_BYTES_MAX: usize = 64 * 1024;
+
 /// A held block.
 #[derive(Debug)]
 pub(crate) struct Block {
     number: u32,
-    /// Held for its lock, which the kernel drops with the descriptor.
-    _lock: OwnedFd,
+    lock: OwnedFd,
+    path: PathBuf,
 }
 
 impl Block {
@@ -44,30 +46,59 @@ impl Block {
             .map_err(|source| HostError::Path { action: "create", path: locks.to_owned(), source })?;
         let mut taken = None;
         for number in 0..BLOCKS {
-            let wanted = taken.is_none() || has_leftovers(hierarchy, number);
-            if !wanted {
+            let path = locks.join(format!("block-{number}.lock"));
+            let names_groups = fs::metadata(&path).is_ok_and(|metadata| metadata.len() > 0);
+            if taken.is_some() && !names_groups {
                 continue;
             }
-            let Some(block) = Self::try_take(locks, number)? else { continue };
-            block.sweep(hierarchy)?;
+            let Some(block) = Self::try_take(number, path)? else { continue };
+            block.sweep()?;
             taken.get_or_insert(block);
         }
-        taken.ok_or_else(|| HostError::NoFreeBlock { blocks: BLOCKS, locks: locks.to_owned() })
+        let block = taken.ok_or_else(|| HostError::NoFreeBlock { blocks: BLOCKS, locks: locks.to_owned() })?;
+        block.own(hierarchy)?;
+        Ok(block)
     }
 
-    fn try_take(locks: &Path, number: u32) -> Result<Option<Self>, HostError> {
-        let path = locks.join(format!("block-{number}.lock"));
-        let failed = |action| {
-            let path = path.clone();
-            move |errno: Errno| HostError::Path { action, path, source: errno.into() }
-        };
+    fn try_take(number: u32, path: PathBuf) -> Result<Option<Self>, HostError> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        let lock = openat(CWD, &path, flags, Mode::RUSR | Mode::WUSR).map_err(failed("open"))?;
+        let mode = Mode::RUSR | Mode::WUSR;
+        let lock = openat(CWD, &path, flags, mode).map_err(|errno| failed("open", &path, errno))?;
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Some(Self { number, _lock: lock })),
+            Ok(()) => Ok(Some(Self { number, lock, path })),
             Err(Errno::WOULDBLOCK) => Ok(None),
-            Err(errno) => Err(failed("lock")(errno)),
+            Err(errno) => Err(failed("lock", &path, errno)),
         }
+    }
+
+    /// Writes down which cgroups are this block's, before any is made: the next owner may be started from another
+    /// cgroup, where a name relative to its own would lead elsewhere.
+    fn own(&self, hierarchy: &Hierarchy) -> Result<(), HostError> {
+        let groups = hierarchy.own_directories().into_iter().map(|own| own.join(self.name()));
+        let text: String = groups.map(|path| format!("{}\n", path.display())).collect();
+        rustix::io::pwrite(&self.lock, text.as_bytes(), 0)
+            .map(|_written| ())
+            .map_err(|errno| failed("write", &self.path, errno))
+    }
+
+    /// Removes the groups named in the lock file, and the directories above them where no other host uses them.
+    pub(crate) fn sweep(&self) -> Result<(), HostError> {
+        let mut buffer = vec![0; LOCK_BYTES_MAX];
+        let length = rustix::io::pread(&self.lock, &mut buffer[..], 0)
+            .map_err(|errno| failed("read", &self.path, errno))?;
+        for line in String::from_utf8_lossy(&buffer[..length]).lines() {
+            let group = PathBuf::from(line);
+            remove_tree(&group).map_err(|source| HostError::Path {
+                action: "remove the cgroup",
+                path: group.clone(),
+                source,
+            })?;
+            if let Some(above) = group.parent() {
+                // Busy: another host's groups are in it.
+                let _kept = fs::remove_dir(above);
+            }
+        }
+        ftruncate(&self.lock, 0).map_err(|errno| failed("clear", &self.path, errno))
     }
 
     /// The name of the block's groups below [`Hierarchy::own_directories`].
@@ -80,29 +111,8 @@ impl Block {
         let slot = u32::try_from(slot).expect("a slot index is below SLOTS_MAX");
         FIRST_UID + self.number * UIDS_PER_BLOCK + 2 * slot
     }
-
-    /// Removes the block's groups, wherever they are.
-    pub(crate) fn sweep(&self, hierarchy: &Hierarchy) -> Result<(), HostError> {
-        for own in hierarchy.own_directories() {
-            let path = own.join(self.name());
-            remove_tree(&path).map_err(|source| HostError::Path { action: "remove the cgroup", path, source })?;
-        }
-        Ok(())
-    }
 }
 
-fn has_leftovers(hierarchy: &Hierarchy, number: u32) -> bool {
-    hierarchy.own_directories().iter().any(|own| own.join(number.to_string()).exists())
-}
-
-/// Removes our directory in each hierarchy if no other host's block is left in it.
-pub(crate) fn remove_if_last(hierarchy: &Hierarchy) {
-    for own in hierarchy.own_directories() {
-        match fs::remove_dir(&own) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                tracing::debug!(path = %own.display(), "cgroup directory kept: another host uses it");
-            }
-            _ => {}
-        }
-    }
+fn failed(action: &'static str, path: &Path, errno: Errno) -> HostError {
+    HostError::Path { action, path: path.to_owned(), source: errno.into() }
 }

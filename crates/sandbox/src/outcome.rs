@@ -48,7 +48,8 @@ pub(crate) fn termination(evidence: &Evidence<'_>) -> Termination {
     if *output > limits.output.as_u64() {
         return exceeded(LimitKind::Output);
     }
-    if over_cpu(account.cpu, limits) || own == Some(Termination::Signaled { signal: libc::SIGXCPU }) {
+    // A program may send itself SIGXCPU; only the count of the tree's time says that it used it.
+    if over_cpu(account.cpu, limits) {
         return exceeded(LimitKind::CpuTime);
     }
     if own == Some(Termination::Signaled { signal: libc::SIGXFSZ }) {
@@ -131,6 +132,7 @@ mod tests {
         check(&Case { killed: Some(Killed::Cancelled), oom_kills: 1, ..CALM }, Termination::Cancelled);
         check(&Case { cpu: Duration::from_secs(11), ..CALM }, exceeded(LimitKind::CpuTime));
         check(&Case { status: Some(libc::SIGXFSZ), ..CALM }, exceeded(LimitKind::FileSize));
+        check(&Case { status: Some(libc::SIGXCPU), ..CALM }, Termination::Signaled { signal: libc::SIGXCPU });
         check(&Case { status: Some(1 << 8), disk_full: true, ..CALM }, exceeded(LimitKind::DiskSpace));
         check(&Case { output: u64::MAX, ..CALM }, exceeded(LimitKind::Output));
         check(&Case { status: None, ..CALM }, Termination::Signaled { signal: 9 });
