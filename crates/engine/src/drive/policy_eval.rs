@@ -22,7 +22,9 @@ pub fn policy_judgements(
         let stop = record.stop_reason.unwrap_or_default();
         let judgement = match (record.status, answer, record.reward) {
             (TrajectoryStatus::Running, _, _) => unscorable("the sample is not finished", true),
-            (TrajectoryStatus::Finished, Some(JudgedAnswer::Unscorable(why)), _) => Judgement::Unscorable(why),
+            (TrajectoryStatus::Finished, Some(JudgedAnswer::Unscorable(why)), _) => {
+                Judgement::Unscorable(why)
+            }
             (TrajectoryStatus::Finished, Some(JudgedAnswer::Scored { verdict, reward, reason }), _) => {
                 let score = Score::new(reward.value()).unwrap_or(Score::ZERO);
                 scored(verdict, score, reason)

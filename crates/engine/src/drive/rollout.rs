@@ -370,7 +370,7 @@ mod tests {
             (config("b", "m", 64, "h"), None),
             (config("a", "n", 1, "h"), Some("policy.model")),
             (config("a", "m", 1, "i"), Some("tasks")),
-            (json!({"run": {}, "tasks_blake3": "h"}), Some("policy")),
+            (json!({"run": {}, "tasks_blake3": "h"}), Some("policy.model")),
         ] {
             assert_eq!(first_difference(&stored, &given).as_deref(), expected, "{given}");
         }

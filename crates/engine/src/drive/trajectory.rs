@@ -313,6 +313,14 @@ impl Driver {
             | StopReason::PolicyStopped
             | StopReason::VoidTurns => true,
         };
+        if let Some(failure) = &trajectory.failure {
+            tracing::info!(
+                trajectory = self.begun.id,
+                stop = trajectory.stop.as_str(),
+                ?failure,
+                "trajectory failed"
+            );
+        }
         if is_stored {
             let record = turn_records::finished(&self.begun, &trajectory);
             self.shared.store.finish_trajectory(&record).await?;

@@ -1,0 +1,16 @@
+//! Judging, evaluating, rolling out and showing, told by the real binary.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test stops at the first thing that is not as it should be"
+)]
+
+mod agnostics;
+mod eval;
+mod harness;
+mod judge;
+mod policy_server;
+mod resume;
+mod rollout;
+mod show;
