@@ -437,9 +437,17 @@ fn explain(path: &str, error: &serde_saphyr::Error) -> RunConfigError {
             Some("a run has at least `tasks.path` and a `policy`".to_owned()),
         ),
         Yaml::Message { msg, .. } => (msg.clone(), None),
-        other => (other.render_with_formatter(&serde_saphyr::UserMessageFormatter), None),
+        other => (without_place(&other.render_with_formatter(&serde_saphyr::UserMessageFormatter)), None),
     };
     RunConfigError { path: path.to_owned(), position, problem, hint }
+}
+
+/// The place stands in front of the message already.
+fn without_place(message: &str) -> String {
+    let place = message.rfind(" at line ").filter(|at| {
+        message[at + " at line ".len()..].split(", column ").all(|number| number.parse::<u64>().is_ok())
+    });
+    message[..place.unwrap_or(message.len())].to_owned()
 }
 
 fn choices(word: &str, known: &[&'static str]) -> String {
