@@ -1,6 +1,4 @@
 //! Signals mean in the cage what they mean outside: PID 1 is not the program.
-
-
 use crate::harness::{check, check_prints, exited, python, sh, signaled};
 
 #[test]

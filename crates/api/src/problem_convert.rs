@@ -27,6 +27,7 @@ impl ProblemRow {
             cases,
             test_code,
             prefix,
+            context,
             entry_point,
             limits,
             checker,
@@ -49,6 +50,9 @@ impl ProblemRow {
         };
         let tests = match (cases, test_code) {
             (Some(_), None) if prefix.is_some() => return Err(fail("prefix", "goes with `test_code` only")),
+            (Some(_), None) if context.is_some() => {
+                return Err(fail("context", "goes with `test_code` only"));
+            }
             (Some(_), None) if entry_point.is_some() => {
                 return Err(fail("entry_point", "goes with `test_code` only"));
             }
@@ -61,6 +65,7 @@ impl ProblemRow {
             }
             (None, Some(test_code)) => Tests::Code {
                 prefix: prefix.unwrap_or_default().into(),
+                context: context.unwrap_or_default().into(),
                 test_code: with_check(test_code, entry_point.as_deref(), number)?.into(),
             },
             (Some(_), Some(_)) | (None, None) => {
@@ -93,13 +98,14 @@ impl From<&DatasetItem> for ProblemRow {
             }
             messages => (None, Some(messages.iter().map(MessageRow::from).collect())),
         };
-        let (cases, test_code, prefix, checker) = match tests {
+        let part = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        let (cases, test_code, prefix, context, checker) = match tests {
             Tests::Cases(cases) => {
-                (Some(cases.iter().map(TestCaseRow::from).collect()), None, None, checker_row(*checker))
+                let cases = cases.iter().map(TestCaseRow::from).collect();
+                (Some(cases), None, None, None, checker_row(*checker))
             }
-            Tests::Code { prefix, test_code } => {
-                let prefix = (!prefix.is_empty()).then(|| prefix.to_string());
-                (None, Some(test_code.to_string()), prefix, None)
+            Tests::Code { prefix, context, test_code } => {
+                (None, Some(test_code.to_string()), part(prefix), part(context), None)
             }
         };
         let file = |file: &FileEntry| {
@@ -114,6 +120,7 @@ impl From<&DatasetItem> for ProblemRow {
             cases,
             test_code,
             prefix,
+            context,
             entry_point: None,
             limits: limits.into(),
             checker,

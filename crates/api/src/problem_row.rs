@@ -41,6 +41,9 @@ pub struct ProblemRow {
     /// Code placed before the solution, which continues it; only with `test_code`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prefix: Option<String>,
+    /// Code placed before a solution that is a whole program, in place of `prefix`; only with `test_code`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<String>,
     /// A function of the solution: a last line `check(entry_point)` is added to `test_code`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = "^[A-Za-z_][A-Za-z0-9_.]*$"))]

@@ -130,7 +130,7 @@ pub fn join_samples(
         };
         let (problem, solution) = match solution {
             SampleSolution::Completion(text) => (problem.clone(), text),
-            SampleSolution::Whole(text) => (Arc::new(problem.without_prefix()), text),
+            SampleSolution::Whole(text) => (Arc::new(problem.for_whole_programs()), text),
         };
         let count = counts.entry(task_id.clone()).or_default();
         joined.push(JoinedSample { task_id, sample_index: *count, problem, solution, language });

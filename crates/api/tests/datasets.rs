@@ -1,5 +1,6 @@
 //! Published data sets become tasks.
 
+#![expect(clippy::disallowed_methods, reason = "the ban is for the crate; its tests read files")]
 #![expect(clippy::unwrap_used, reason = "a test stops at the first thing that is not as it should be")]
 
 use std::path::PathBuf;
@@ -36,6 +37,11 @@ fn humaneval_completes_a_prompt() {
     assert_eq!(
         program(item, item.canonical_solution.as_deref().unwrap()),
         "def f():\n    \"\"\"One.\"\"\"\n    return 1\ndef check(c):\n    assert c() == 1\n\ncheck(f)\n"
+    );
+    // A whole program builds on what the prompt gave: its imports and the functions above the one asked for.
+    assert_eq!(
+        assemble_program(&item.task.problem.for_whole_programs().tests, "def f(): return 1", None),
+        "def f():\n    \"\"\"One.\"\"\"\n\ndef f(): return 1\ndef check(c):\n    assert c() == 1\n\ncheck(f)\n"
     );
     assert_eq!(item.stub_solution, "    pass\n");
     assert_eq!(item.task.problem.language.as_deref(), Some("python"));

@@ -2,6 +2,7 @@
 //!
 //! Whether the recorded samples end as `expected.json` says is for the test that runs the demo.
 
+#![expect(clippy::disallowed_methods, reason = "the ban is for the crate; its tests read files")]
 #![expect(clippy::unwrap_used, reason = "a test stops at the first thing that is not as it should be")]
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,5 +1,6 @@
 //! Native problem rows: what they mean, how mistakes are answered, and the schema that describes them.
 
+#![expect(clippy::disallowed_methods, reason = "the ban is for the crate; its tests read files")]
 #![expect(clippy::unwrap_used, reason = "a test stops at the first thing that is not as it should be")]
 
 use std::path::PathBuf;
@@ -55,7 +56,7 @@ fn a_row_of_cases_is_a_task() {
 fn a_row_of_test_code_is_a_task() {
     let item = read(CODE);
     assert_eq!(item.task.messages.len(), 2);
-    let Tests::Code { prefix, test_code } = &item.task.problem.tests else {
+    let Tests::Code { prefix, test_code, .. } = &item.task.problem.tests else {
         unreachable!("it has test code")
     };
     assert_eq!(prefix.as_ref(), "def f():\n");
@@ -223,7 +224,14 @@ fn item() -> impl Strategy<Value = DatasetItem> {
         (prop::collection::vec(case, 1..4), checker)
             .prop_map(|(cases, checker)| (Tests::Cases(cases), checker)),
         ("[a-z\n]{0,5}", "[a-z]{1,5}").prop_map(|(prefix, test_code)| {
-            (Tests::Code { prefix: prefix.into(), test_code: test_code.into() }, Checker::Exact)
+            (
+                Tests::Code {
+                    context: prefix.clone().into(),
+                    prefix: prefix.into(),
+                    test_code: test_code.into(),
+                },
+                Checker::Exact,
+            )
         }),
     ];
     let files = prop::collection::btree_map("[a-c]{1,2}", (bytes(), any::<bool>()), 0..3);

@@ -12,10 +12,12 @@ use std::path::PathBuf;
 use std::ptr;
 
 use rollcage_sys::Errno;
+use rollcage_sys::child::{Failure, Stage};
+use rollcage_sys::clone::{
+    CAGE_NAMESPACES, Caller, Forked, Stack, fork_single_threaded, spawn_sharing_memory,
+};
 use rollcage_sys::mapping::SharedWords;
 use rollcage_sys::seccomp;
-use rollcage_sys::child::{Failure, Stage};
-use rollcage_sys::clone::{CAGE_NAMESPACES, Caller, Forked, Stack, fork_single_threaded, spawn_sharing_memory};
 use rustix::event::epoll;
 use rustix::fs::{Mode, OFlags};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, recvmsg, send};
@@ -37,7 +39,9 @@ pub fn main_if_asked() {
     if arguments.next().as_deref() != Some(LAUNCHER_ARGUMENT.as_ref()) {
         return;
     }
-    let (Some(root), Some(slots)) = (arguments.next(), arguments.next()) else { rollcage_sys::child::exit(2) };
+    let (Some(root), Some(slots)) = (arguments.next(), arguments.next()) else {
+        rollcage_sys::child::exit(2)
+    };
     let slots = slots.to_str().and_then(|text| text.parse().ok()).unwrap_or(0);
     let Ok(control) = take_control() else { rollcage_sys::child::exit(2) };
     let code = match run(control.as_fd(), &PathBuf::from(root), slots) {
@@ -134,8 +138,10 @@ fn init(control: BorrowedFd<'_>, root: &std::path::Path, slots: usize) -> Result
         .collect::<Result<Vec<_>, _>>()
         .map_err(call("map stacks"))?;
     // Last, because it forbids much of the above; inherited by every stub and program.
-    seccomp::install(&filter::assemble(&filter::launcher_rules())).map_err(call("install the system call filter"))?;
-    send(control, format!("+{abi}").as_bytes(), SendFlags::NOSIGNAL).map_err(call("answer the supervisor"))?;
+    seccomp::install(&filter::assemble(&filter::launcher_rules()))
+        .map_err(call("install the system call filter"))?;
+    send(control, format!("+{abi}").as_bytes(), SendFlags::NOSIGNAL)
+        .map_err(call("answer the supervisor"))?;
     Launcher { epoll, slots }.serve(control)
 }
 
@@ -331,7 +337,8 @@ impl Launcher {
     fn reap(&mut self, index: usize) {
         let Some(slot) = self.slots.get_mut(index) else { return };
         let Some(pidfd) = slot.live.as_ref() else { return };
-        let status = match waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG) {
+        let status = match waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG)
+        {
             Ok(Some(status)) => status,
             Ok(None) | Err(_) => return,
         };

@@ -181,9 +181,18 @@ impl Report {
                 ended.disk_used,
                 u64::from(ended.disk_full),
             ],
-            Self::Failed { stage, errno } => {
-                [2, generation, stage as u64, u64::from(errno.raw_os_error().cast_unsigned()), 0, 0, 0, 0, 0, 0]
-            }
+            Self::Failed { stage, errno } => [
+                2,
+                generation,
+                stage as u64,
+                u64::from(errno.raw_os_error().cast_unsigned()),
+                0,
+                0,
+                0,
+                0,
+                0,
+                0,
+            ],
             Self::Reaped { next_ready } => [3, generation, u64::from(next_ready), 0, 0, 0, 0, 0, 0, 0],
         };
         let mut out = [0; Self::BYTES];
@@ -262,7 +271,8 @@ impl RunMessage<'_> {
             return Err(RequestTooLarge::Strings);
         }
         let mut out = Vec::with_capacity(1024);
-        let counts = [self.programs.len(), self.arguments.len(), self.variables.len(), self.resource_limits.len()];
+        let counts =
+            [self.programs.len(), self.arguments.len(), self.variables.len(), self.resource_limits.len()];
         out.extend(self.generation.to_ne_bytes());
         out.extend(counts.iter().flat_map(|count| (*count as u64).to_ne_bytes()));
         let entry: u64 = match self.cgroup_entry {
@@ -271,7 +281,11 @@ impl RunMessage<'_> {
         };
         out.extend(entry.to_ne_bytes());
         for limit in self.resource_limits.iter().take(RESOURCE_LIMITS_MAX) {
-            out.extend([u64::from(limit.resource), limit.soft, limit.hard].iter().flat_map(|word| word.to_ne_bytes()));
+            out.extend(
+                [u64::from(limit.resource), limit.soft, limit.hard]
+                    .iter()
+                    .flat_map(|word| word.to_ne_bytes()),
+            );
         }
         let variables = self.variables.iter().map(String::as_str);
         for text in self.programs.iter().chain(self.arguments).copied().chain(variables) {

@@ -14,8 +14,8 @@ use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 
 use rollcage_sys::Errno;
 use rollcage_sys::child::{CGROUPS_MAX, Failure, PreparedChild, Stage, confine_and_exec, exit};
-use rollcage_sys::descriptors;
 use rollcage_sys::clone::{Caller, Stack, spawn_sharing_memory};
+use rollcage_sys::descriptors;
 use rollcage_sys::mapping::SharedWords;
 use rollcage_sys::seccomp::Instruction;
 use rollcage_sys::wait::{self, Patience};
@@ -24,8 +24,8 @@ use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlag
 use rustix::process::{Gid, Uid};
 
 use crate::protocol::{
-    CgroupEntry, Ended, REQUEST_BYTES_MAX, REQUEST_STRINGS_MAX, RUN_DESCRIPTORS_FIXED, RUN_DESCRIPTORS_MAX, Report,
-    RunHeader,
+    CgroupEntry, Ended, REQUEST_BYTES_MAX, REQUEST_STRINGS_MAX, RUN_DESCRIPTORS_FIXED, RUN_DESCRIPTORS_MAX,
+    Report, RunHeader,
 };
 
 /// What all stubs share: made once, never changed.
@@ -100,9 +100,17 @@ fn serve(bench: &mut Bench) -> Result<(), (Stage, Errno)> {
     // SAFETY: no other process uses this slot's child stack; `prepared` and all it points to stay untouched
     // until the child has called execve or ended, because this process is suspended until then; and
     // `confine_and_exec` keeps the rules for code on a borrowed stack.
-    let child =
-        unsafe { spawn_sharing_memory(0, into_cgroup, Caller::WaitsForExec, &bench.child_stack, confine_and_exec, argument) }
-            .map_err(|errno| (Stage::CloneChild, errno))?;
+    let child = unsafe {
+        spawn_sharing_memory(
+            0,
+            into_cgroup,
+            Caller::WaitsForExec,
+            &bench.child_stack,
+            confine_and_exec,
+            argument,
+        )
+    }
+    .map_err(|errno| (Stage::CloneChild, errno))?;
     let started_ns = now_ns();
     if let Some(failed) = bench.failure.read() {
         return Err(failed);
@@ -143,7 +151,8 @@ fn receive(bench: &mut Bench) -> Result<Option<(usize, Descriptors)>, (Stage, Er
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(RUN_DESCRIPTORS_MAX))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let mut parts = [IoSliceMut::new(bench.buffer.as_mut_slice())];
-    let message = recvmsg(bench.socket.as_fd(), &mut parts, &mut control, RecvFlags::CMSG_CLOEXEC).map_err(failed)?;
+    let message =
+        recvmsg(bench.socket.as_fd(), &mut parts, &mut control, RecvFlags::CMSG_CLOEXEC).map_err(failed)?;
     if message.bytes == 0 {
         return Ok(None);
     }

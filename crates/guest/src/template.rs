@@ -10,19 +10,27 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
+use rollcage_sys::mount as attributes;
 use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
 use rustix::mount::{
     MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind_recursive, mount_change, unmount,
 };
 use rustix::process::{chdir, pivot_root};
-use rollcage_sys::mount as attributes;
 
 /// Trees of the host that hold toolchains. On most systems all but `/usr` are links into it.
 const HOST_TREES: [&str; 7] = ["usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32"];
 
 /// Entries of the host's `/etc` that toolchains need and that hold nothing private.
-const ETC_ENTRIES: [&str; 8] =
-    ["ld.so.cache", "ld.so.conf", "ld.so.conf.d", "alternatives", "magic", "mime.types", "services", "protocols"];
+const ETC_ENTRIES: [&str; 8] = [
+    "ld.so.cache",
+    "ld.so.conf",
+    "ld.so.conf.d",
+    "alternatives",
+    "magic",
+    "mime.types",
+    "services",
+    "protocols",
+];
 /// Prefixes of further such entries: `java-17-openjdk`, `python3.11`, …
 const ETC_PREFIXES: [&str; 6] = ["java-", "python", "perl", "R", "lua", "php"];
 
@@ -61,9 +69,11 @@ fn at<E: Into<io::Error>>(action: &'static str, path: &Path) -> impl FnOnce(E) -
 pub(crate) fn enter(root: &Path, uids: &[u32]) -> Result<(), TemplateError> {
     let host = Path::new("/");
     // First of all: nothing mounted from here on may propagate to the host.
-    mount_change(host, MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).map_err(at("make private", host))?;
+    mount_change(host, MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
+        .map_err(at("make private", host))?;
     // Device nodes work here, and only here; nobody but us ever writes to this file system.
-    mount("tmpfs", root, "tmpfs", MountFlags::NOSUID, TEMPLATE_OPTIONS).map_err(at("mount a tmpfs on", root))?;
+    mount("tmpfs", root, "tmpfs", MountFlags::NOSUID, TEMPLATE_OPTIONS)
+        .map_err(at("mount a tmpfs on", root))?;
 
     host_trees(root)?;
     devices(&root.join("dev"))?;
@@ -76,7 +86,8 @@ pub(crate) fn enter(root: &Path, uids: &[u32]) -> Result<(), TemplateError> {
 
     // Recursively, because a read-only rebind of the top mount leaves those below it writable.
     let path = c_path(root);
-    attributes::set_attributes_recursively(CWD, &path, attributes::READ_ONLY).map_err(at("make read-only", root))?;
+    attributes::set_attributes_recursively(CWD, &path, attributes::READ_ONLY)
+        .map_err(at("make read-only", root))?;
     // With `.` for both, the old root ends up mounted over the new one and is then detached: no directory has
     // to be set aside for it.
     chdir(root).map_err(at("enter", root))?;

@@ -22,6 +22,8 @@ pub enum Tests {
     Code {
         /// Placed before the solution (a prompt that the solution completes); often empty.
         prefix: Arc<str>,
+        /// Placed before a solution that is a whole program: what the prompt gave it to build on.
+        context: Arc<str>,
         /// Placed after it.
         test_code: Arc<str>,
     },
@@ -101,12 +103,14 @@ impl Problem {
 
     /// The same problem for a solution that is a whole program and not the continuation of a prompt.
     #[must_use]
-    pub fn without_prefix(&self) -> Self {
+    pub fn for_whole_programs(&self) -> Self {
         let tests = match &self.tests {
             Tests::Cases(cases) => Tests::Cases(cases.clone()),
-            Tests::Code { prefix: _, test_code } => {
-                Tests::Code { prefix: "".into(), test_code: test_code.clone() }
-            }
+            Tests::Code { prefix: _, context, test_code } => Tests::Code {
+                prefix: Arc::clone(context),
+                context: Arc::clone(context),
+                test_code: Arc::clone(test_code),
+            },
         };
         Self { tests, ..self.clone() }
     }
@@ -131,7 +135,11 @@ mod tests {
     fn a_problem_nobody_can_solve_or_fail_is_refused() {
         let case = TestCase { stdin: Arc::from(*b""), expected: Arc::from(*b"") };
         let tolerance = |absolute| Checker::Tokens(Some(FloatTolerance { absolute, relative: 0.0 }));
-        let code = |test_code: &str| Tests::Code { prefix: "x".into(), test_code: test_code.into() };
+        let code = |test_code: &str| Tests::Code {
+            prefix: "x".into(),
+            context: "".into(),
+            test_code: test_code.into(),
+        };
         for (tests, checker, accepted) in [
             (Tests::Cases(vec![]), Checker::Exact, false),
             (Tests::Cases(vec![case.clone()]), Checker::Exact, true),

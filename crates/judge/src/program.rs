@@ -24,7 +24,7 @@ pub enum Completion {
 pub fn assemble_program(tests: &Tests, solution: &str, epilogue: Option<&str>) -> String {
     match tests {
         Tests::Cases(_) => solution.to_owned(),
-        Tests::Code { prefix, test_code } => {
+        Tests::Code { prefix, test_code, .. } => {
             let mut program = format!("{prefix}{solution}");
             for part in [test_code.as_ref(), epilogue.unwrap_or_default()] {
                 if part.is_empty() {
@@ -51,6 +51,7 @@ mod tests {
     fn parts_are_joined_line_by_line() {
         let code = |prefix: &str, test_code: &str| Tests::Code {
             prefix: prefix.into(),
+            context: "".into(),
             test_code: test_code.into(),
         };
         for (tests, solution, epilogue, expected) in [

@@ -34,7 +34,7 @@ fn cases(count: usize) -> Arc<Problem> {
 }
 
 fn code() -> Arc<Problem> {
-    problem(Tests::Code { prefix: "".into(), test_code: "check(f)".into() })
+    problem(Tests::Code { prefix: "".into(), context: "".into(), test_code: "check(f)".into() })
 }
 
 fn ended(termination: Termination, stdout: &str, completion: Completion) -> RunOutput {

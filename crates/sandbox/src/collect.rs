@@ -63,15 +63,17 @@ impl Collected {
                 continue;
             }
             self.entries += 1;
-            let joined = std::str::from_utf8(name).ok().map(|name| {
-                if prefix.is_empty() { name.to_owned() } else { format!("{prefix}/{name}") }
-            });
+            let joined = std::str::from_utf8(name)
+                .ok()
+                .map(|name| if prefix.is_empty() { name.to_owned() } else { format!("{prefix}/{name}") });
             match (joined, entry.file_type()) {
                 _ if self.entries > ENTRIES_MAX => {
                     self.omitted += 1;
                     return Ok(());
                 }
-                (Some(path), FileType::Directory) if depth < DEPTH_MAX => self.walk(root, &path, depth + 1)?,
+                (Some(path), FileType::Directory) if depth < DEPTH_MAX => {
+                    self.walk(root, &path, depth + 1)?
+                }
                 (Some(path), FileType::RegularFile) => match RelativePath::new(&path) {
                     Ok(path) => self.take_file(root, &path),
                     Err(_) => self.omitted += 1,

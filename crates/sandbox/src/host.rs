@@ -82,13 +82,19 @@ impl Host {
         let hierarchy = Hierarchy::detect().map_err(|missing| HostError::NoCgroups { missing })?;
         let block = Block::take(&hierarchy)?;
         let root = config.state_dir.join("root");
-        std::fs::create_dir_all(&root)
-            .map_err(|source| HostError::Path { action: "create", path: root.clone(), source })?;
+        std::fs::create_dir_all(&root).map_err(|source| HostError::Path {
+            action: "create",
+            path: root.clone(),
+            source,
+        })?;
         let system = |action| move |errno: Errno| HostError::System { action, source: errno.into() };
         let sharing = Workspace::probe().map_err(system("create a tmpfs"))?;
 
         let start_clock = memfd_create("rollcage-start-clock", MemfdFlags::CLOEXEC)
-            .and_then(|fd| ftruncate(&fd, start_clock_offset(u32::try_from(SLOTS_MAX).expect("SLOTS_MAX is small"))).map(|()| fd))
+            .and_then(|fd| {
+                ftruncate(&fd, start_clock_offset(u32::try_from(SLOTS_MAX).expect("SLOTS_MAX is small")))
+                    .map(|()| fd)
+            })
             .map_err(system("create the start clock"))?;
         let mut slots = VecDeque::with_capacity(config.slots);
         let mut introductions = Vec::with_capacity(config.slots);
@@ -101,7 +107,8 @@ impl Host {
             })?;
             let waker = rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
                 .map_err(system("create an eventfd"))?;
-            let (ours, theirs): (OwnedFd, OwnedFd) = packet_sockets().map_err(system("create a slot's socket"))?;
+            let (ours, theirs): (OwnedFd, OwnedFd) =
+                packet_sockets().map_err(system("create a slot's socket"))?;
             let slot_uid = block.uid(index);
             introductions.push((slot_uid, theirs));
             let index = u32::try_from(index).expect("a slot index is below SLOTS_MAX");

@@ -12,8 +12,8 @@ use rollcage_guest::protocol::Setup;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recv,
-    sendmsg, socketpair, sockopt,
+    AddressFamily, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
+    recv, sendmsg, socketpair, sockopt,
 };
 
 use crate::error::HostError;
@@ -103,7 +103,11 @@ impl Launcher {
     }
 
     fn introduce(&self, message: &[u8], descriptor: &OwnedFd) -> Result<(), HostError> {
-        match send_with::<{ rustix::cmsg_space!(ScmRights(1)) }>(self.control(), message, &[descriptor.as_fd()]) {
+        match send_with::<{ rustix::cmsg_space!(ScmRights(1)) }>(
+            self.control(),
+            message,
+            &[descriptor.as_fd()],
+        ) {
             // It has ended; its answer says why.
             Ok(()) | Err(Errno::PIPE | Errno::CONNRESET) => Ok(()),
             Err(errno) => {

@@ -42,8 +42,11 @@ impl Block {
     /// Takes a free block and removes what dead hosts left behind, in it and in others.
     pub(crate) fn take(hierarchy: &Hierarchy) -> Result<Self, HostError> {
         let locks = Path::new(LOCKS);
-        fs::create_dir_all(locks)
-            .map_err(|source| HostError::Path { action: "create", path: locks.to_owned(), source })?;
+        fs::create_dir_all(locks).map_err(|source| HostError::Path {
+            action: "create",
+            path: locks.to_owned(),
+            source,
+        })?;
         let mut taken = None;
         for number in 0..BLOCKS {
             let path = locks.join(format!("block-{number}.lock"));
@@ -55,7 +58,8 @@ impl Block {
             block.sweep()?;
             taken.get_or_insert(block);
         }
-        let block = taken.ok_or_else(|| HostError::NoFreeBlock { blocks: BLOCKS, locks: locks.to_owned() })?;
+        let block =
+            taken.ok_or_else(|| HostError::NoFreeBlock { blocks: BLOCKS, locks: locks.to_owned() })?;
         block.own(hierarchy)?;
         Ok(block)
     }

@@ -40,7 +40,8 @@ pub(crate) fn encode(
         PATH.iter().map(|directory| format!("{directory}/{name}")).collect()
     };
     let overridden = |name: &str| request.env_vars.iter().any(|(given, _)| given == name);
-    let own = VARIABLES.iter().filter(|(name, _)| !overridden(name)).map(|(name, value)| format!("{name}={value}"));
+    let own =
+        VARIABLES.iter().filter(|(name, _)| !overridden(name)).map(|(name, value)| format!("{name}={value}"));
     let given = request.env_vars.iter().map(|(name, value)| format!("{name}={value}"));
     RunMessage {
         generation,

@@ -33,7 +33,10 @@ const COMFORTABLE_DESCRIPTORS: u64 = 4096;
 /// Looks at the host and tries to start on it.
 pub fn probe(config: &HostConfig) -> HostReport {
     let findings = vec![user(), kernel(), landlock(), cgroups(), descriptors(), pids(), swap()];
-    HostReport { findings, started: Host::start(config).map(|host| std::sync::Arc::clone(host.enforcement())) }
+    HostReport {
+        findings,
+        started: Host::start(config).map(|host| std::sync::Arc::clone(host.enforcement())),
+    }
 }
 
 fn user() -> Finding {
@@ -42,7 +45,8 @@ fn user() -> Finding {
         name: "user",
         value: format!("uid {}", uid.as_raw()),
         suffices: uid.is_root(),
-        hint: (!uid.is_root()).then(|| "run as root, or with sudo: level full leases uids and cgroups".to_owned()),
+        hint: (!uid.is_root())
+            .then(|| "run as root, or with sudo: level full leases uids and cgroups".to_owned()),
     }
 }
 
@@ -63,9 +67,13 @@ fn landlock() -> Finding {
         value: abi.map_or_else(|errno| format!("none ({errno})"), |abi| format!("ABI {abi}")),
         suffices: abi.is_ok(),
         hint: match abi {
-            Ok(abi) if abi < 6 => Some("ABI 6 (Linux 6.12) scopes signals and abstract sockets too".to_owned()),
+            Ok(abi) if abi < 6 => {
+                Some("ABI 6 (Linux 6.12) scopes signals and abstract sockets too".to_owned())
+            }
             Ok(_) => None,
-            Err(_) => Some("enable CONFIG_SECURITY_LANDLOCK and list landlock in the lsm= boot option".to_owned()),
+            Err(_) => {
+                Some("enable CONFIG_SECURITY_LANDLOCK and list landlock in the lsm= boot option".to_owned())
+            }
         },
     }
 }
@@ -80,7 +88,8 @@ fn cgroups() -> Finding {
         },
         suffices: found.is_ok(),
         hint: found.is_err().then(|| {
-            "mount the controllers, or let the container have them (docker: --privileged --cgroupns=host)".to_owned()
+            "mount the controllers, or let the container have them (docker: --privileged --cgroupns=host)"
+                .to_owned()
         }),
     }
 }

@@ -47,7 +47,13 @@ pub(crate) struct Slot {
 }
 
 impl Slot {
-    pub(crate) const fn new(index: u32, uid: u32, cgroup: SlotCgroup, waker: Arc<OwnedFd>, socket: OwnedFd) -> Self {
+    pub(crate) const fn new(
+        index: u32,
+        uid: u32,
+        cgroup: SlotCgroup,
+        waker: Arc<OwnedFd>,
+        socket: OwnedFd,
+    ) -> Self {
         Self { index, uid, cgroup, waker, buffer: Vec::new(), socket, generation: 0, stage: Stage::Empty }
     }
 
@@ -149,7 +155,10 @@ impl Slot {
                     Ok(0) => return Err(SandboxError::Unkillable { seconds: CAGE_WAIT.as_secs() }),
                     Ok(_) | Err(Errno::INTR) => {}
                     Err(errno) => {
-                        return Err(SandboxError::System { action: "wait for the cage", source: errno.into() });
+                        return Err(SandboxError::System {
+                            action: "wait for the cage",
+                            source: errno.into(),
+                        });
                     }
                 }
             }

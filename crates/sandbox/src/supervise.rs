@@ -45,7 +45,8 @@ pub(crate) fn run(
     cancel: &Cancel,
 ) -> Result<ExecOutcome, SandboxError> {
     slot.ready(setting.control)?;
-    let outcome = Run::start(setting, slot, request).and_then(|run| run.supervise(setting, slot, request, cancel));
+    let outcome =
+        Run::start(setting, slot, request).and_then(|run| run.supervise(setting, slot, request, cancel));
     if outcome.is_err() {
         slot.abandon(setting.control);
     }
@@ -165,12 +166,15 @@ impl Run {
         if self.killed.is_none() {
             watched.push(PollFd::new(&*slot.waker, PollFlags::IN));
         }
-        watched.extend([&self.stdout, &self.stderr].into_iter().filter_map(|stream| {
-            stream.pipe.as_ref().map(|pipe| PollFd::new(pipe, PollFlags::IN))
-        }));
+        watched.extend(
+            [&self.stdout, &self.stderr]
+                .into_iter()
+                .filter_map(|stream| stream.pipe.as_ref().map(|pipe| PollFd::new(pipe, PollFlags::IN))),
+        );
         watched.extend(self.stdin.as_ref().map(|pipe| PollFd::new(pipe, PollFlags::OUT)));
         let until = self.next_deadline(request).saturating_sub(now());
-        let timeout = Timespec::try_from(until).map_err(|_too_far| system("set a deadline")(Errno::OVERFLOW))?;
+        let timeout =
+            Timespec::try_from(until).map_err(|_too_far| system("set a deadline")(Errno::OVERFLOW))?;
         match poll(&mut watched, Some(&timeout)) {
             Ok(_) | Err(Errno::INTR) => Ok(()),
             Err(errno) => Err(system("wait for the cage")(errno)),
@@ -278,7 +282,8 @@ impl Run {
 
     fn read_output(&mut self, buffer: &mut [u8]) -> Result<(), SandboxError> {
         for stream in [&mut self.stdout, &mut self.stderr] {
-            if stream.read_some(buffer).map_err(system("read the program's output"))? && self.killed.is_none() {
+            if stream.read_some(buffer).map_err(system("read the program's output"))? && self.killed.is_none()
+            {
                 self.heard_at = now();
             }
         }
@@ -311,7 +316,9 @@ impl Run {
                 let program = request.argv.first().cloned().unwrap_or_default();
                 return Err(SandboxError::Exec { program, source: errno.into() });
             }
-            Report::Failed { stage, errno } => return Err(SandboxError::Cage { stage, source: errno.into() }),
+            Report::Failed { stage, errno } => {
+                return Err(SandboxError::Cage { stage, source: errno.into() });
+            }
             Report::Reaped { .. } => {
                 self.reaped = true;
                 // Unless we killed it, a cage says how it went before it goes.

@@ -9,8 +9,8 @@ use rollcage_types::{FileEntry, Limits};
 use rustix::fs::{AtFlags, Gid, Mode, OFlags, Uid, chownat, fchown, mkdirat, openat};
 use rustix::io::Errno;
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, OpenTreeFlags, fsconfig_create, fsconfig_set_string, fsmount, fsopen,
-    open_tree,
+    FsMountFlags, FsOpenFlags, MountAttrFlags, OpenTreeFlags, fsconfig_create, fsconfig_set_string, fsmount,
+    fsopen, open_tree,
 };
 
 use crate::error::SandboxError;
@@ -50,7 +50,9 @@ fn size(limits: &Limits) -> u64 {
 fn tmpfs(limits: &Limits, uid: u32) -> Result<OwnedFd, Errno> {
     let context = fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
     let (size, uid) = (size(limits).to_string(), uid.to_string());
-    for (key, value) in [("size", size.as_str()), ("nr_inodes", INODES_MAX), ("mode", "0700"), ("uid", &uid), ("gid", &uid)] {
+    for (key, value) in
+        [("size", size.as_str()), ("nr_inodes", INODES_MAX), ("mode", "0700"), ("uid", &uid), ("gid", &uid)]
+    {
         fsconfig_set_string(context.as_fd(), key, value)?;
     }
     fsconfig_create(context.as_fd())?;

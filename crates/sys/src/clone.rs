@@ -43,7 +43,12 @@ impl Stack {
         let bytes = STACK_BYTES + GUARD_BYTES;
         // SAFETY: a fresh anonymous mapping at an address of the kernel's choosing touches no other memory.
         let base = unsafe {
-            mmap_anonymous(core::ptr::null_mut(), bytes, ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE)?
+            mmap_anonymous(
+                core::ptr::null_mut(),
+                bytes,
+                ProtFlags::READ | ProtFlags::WRITE,
+                MapFlags::PRIVATE,
+            )?
         };
         // SAFETY: the first page of the mapping just made is ours and unused.
         unsafe { mprotect(base, GUARD_BYTES, MprotectFlags::empty())? };
@@ -200,7 +205,8 @@ pub unsafe fn fork_single_threaded() -> Result<Forked, Errno> {
     };
     // SAFETY: `args` and `pidfd` outlive the call; without CLONE_VM the child gets a copy of this memory and
     // returns here on a copy of this stack.
-    let result = unsafe { syscall(libc::SYS_clone3, [(&raw const args) as usize, CLONE_ARGS_BYTES, 0, 0, 0, 0]) }?;
+    let result =
+        unsafe { syscall(libc::SYS_clone3, [(&raw const args) as usize, CLONE_ARGS_BYTES, 0, 0, 0, 0]) }?;
     match Pid::from_raw(i32::try_from(result).expect("a pid fits its type")) {
         None => Ok(Forked::Child),
         Some(child) => {

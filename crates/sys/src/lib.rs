@@ -3,7 +3,9 @@
 //! With `rollcage-guest` this is the only crate that may hold unsafe code. Nothing here decides anything: which
 //! namespaces, rules and limits a cage gets is said by the caller.
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
-compile_error!("rollcage runs on x86_64 Linux only: the system call layer and the seccomp rules are written for it");
+compile_error!(
+    "rollcage runs on x86_64 Linux only: the system call layer and the seccomp rules are written for it"
+);
 
 pub mod child;
 pub mod clone;

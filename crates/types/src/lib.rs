@@ -13,7 +13,7 @@ mod limits;
 mod path;
 mod units;
 
-pub use capture::{Captured, CapturePlan};
+pub use capture::{CapturePlan, Captured};
 pub use enforcement::{Enforcement, IsolationLevel, Mechanism, MechanismState, NetworkLevel};
 pub use exec::{Collect, ExecOutcome, ExecRequest, FileEntry, LimitKind, Termination};
 pub use ids::{ProblemId, RunId, TaskId, TrajectoryId};

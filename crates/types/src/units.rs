@@ -156,7 +156,9 @@ mod tests {
 
     #[test]
     fn sizes_read_and_print() {
-        for (text, bytes) in [("0", 0), ("1KiB", 1024), ("1.5k", 1536), ("512MiB", 512 << 20), ("2 GB", 2_000_000_000)] {
+        for (text, bytes) in
+            [("0", 0), ("1KiB", 1024), ("1.5k", 1536), ("512MiB", 512 << 20), ("2 GB", 2_000_000_000)]
+        {
             assert_eq!(text.parse::<ByteSize>().unwrap().as_u64(), bytes, "{text}");
         }
         assert_eq!(ByteSize::mib(512).to_string(), "512MiB");
@@ -165,7 +167,9 @@ mod tests {
 
     #[test]
     fn durations_read_and_print() {
-        for (text, millis) in [("250ms", 250), ("5s", 5000), ("2m", 120_000), ("1.5", 1500), ("1h", 3_600_000)] {
+        for (text, millis) in
+            [("250ms", 250), ("5s", 5000), ("2m", 120_000), ("1.5", 1500), ("1h", 3_600_000)]
+        {
             assert_eq!(parse_duration(text).unwrap(), Duration::from_millis(millis), "{text}");
         }
         assert_eq!(format_duration(Duration::from_millis(1500)), "1500ms");

@@ -12,12 +12,14 @@ pub(crate) fn call_check(test_code: &str, entry_point: &str) -> String {
     format!("{test_code}{gap}\ncheck({entry_point})\n")
 }
 
-/// A Python task judged by test code.
+/// A Python task judged by test code. `prefix` is a prompt that is valid by itself, since it ends in a docstring: a whole
+/// program keeps it for the imports and functions it gives, and defines the asked function anew below it.
 pub(super) fn task(id: &str, ask: String, prefix: &str, test_code: String) -> Task {
+    let context = if prefix.is_empty() { String::new() } else { format!("{prefix}\n") };
     let problem = Problem {
         id: ProblemId::new(id),
         language: Some("python".into()),
-        tests: Tests::Code { prefix: prefix.into(), test_code: test_code.into() },
+        tests: Tests::Code { prefix: prefix.into(), context: context.into(), test_code: test_code.into() },
         limits: LimitOverrides::default(),
         checker: Checker::Exact,
         files: Vec::new(),

@@ -217,7 +217,7 @@ impl RolloutPlan {
             let rules = by_language
                 .entry(language.name.clone())
                 .or_insert_with(|| Arc::new(environment_rules(config, language, &cell_limits)));
-            let problem = Arc::new(item.task.problem.without_prefix());
+            let problem = Arc::new(item.task.problem.for_whole_programs());
             planned.push(TaskInLanguage {
                 task: Arc::new(Task { problem, ..item.task.clone() }),
                 language: Arc::clone(language),

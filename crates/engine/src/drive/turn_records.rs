@@ -30,12 +30,12 @@ pub(super) fn begun(run_id: &str, spec: &RolloutSpec, language: &str) -> Traject
     }
 }
 
-/// The same trajectory when it is over. What failed is reported and logged but not part of the record: the store
-/// takes it for a part of how a trajectory began, and refuses an end that changes it.
+/// The same trajectory when it is over.
 pub(super) fn finished(begun: &TrajectoryRecord, trajectory: &Trajectory) -> TrajectoryRecord {
     TrajectoryRecord {
         status: TrajectoryStatus::Finished,
         stop_reason: Some(trajectory.stop.as_str().to_owned()),
+        failure: trajectory.failure.clone(),
         reward: trajectory.reward.total().map(rollcage_rollout::Reward::value),
         judgement: trajectory.judged.as_ref().map(|judged| JudgedRecord::from(judged).to_value()),
         ..begun.clone()

@@ -277,6 +277,7 @@ impl Tables<'_> {
 fn as_begun(mut record: TrajectoryRecord) -> TrajectoryRecord {
     record.status = TrajectoryStatus::Running;
     record.stop_reason = None;
+    record.failure = None;
     record.reward = None;
     record.judgement = None;
     // A policy may choose the language along the way.

@@ -1,5 +1,6 @@
 //! Writing, repeating, contradicting and reading back.
 
+use rollcage_api::TrajectoryRecord;
 use rollcage_api::{JudgementResult, RunStatus, TrajectoryRecord};
 use rollcage_engine::store::{Store, StoreError, SyncMode, UnfinishedTrajectory};
 
@@ -224,4 +225,20 @@ async fn a_run_is_found_by_a_prefix_that_fits_no_other() {
     ] {
         assert_eq!(reader.run(prefix).unwrap_err().to_string(), expected);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_failed_is_part_of_how_a_trajectory_ended() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(&directory.path().join("runs.db"), SyncMode::Process).unwrap();
+    begin_run(&store).await;
+    store.begin_trajectory(&trajectory("a", 0)).await.unwrap();
+    let failed = TrajectoryRecord {
+        stop_reason: Some("infrastructure".to_owned()),
+        failure: Some("the launcher process is gone".to_owned()),
+        reward: None,
+        ..finished("a", 0)
+    };
+    store.finish_trajectory(&failed).await.unwrap();
+    assert_eq!(store.reader().unwrap().trajectories("r").unwrap(), [failed]);
 }

@@ -163,7 +163,9 @@ mod tests_of_meaning {
         loop {
             let instruction = program[at];
             at += 1;
-            let choose = |condition| usize::from(if condition { instruction.jump_true } else { instruction.jump_false });
+            let choose = |condition| {
+                usize::from(if condition { instruction.jump_true } else { instruction.jump_false })
+            };
             match instruction.code {
                 LOAD_WORD if instruction.operand == NUMBER_AT => accumulator = number,
                 LOAD_WORD if instruction.operand == ARCHITECTURE_AT => accumulator = architecture,
@@ -186,7 +188,11 @@ mod tests_of_meaning {
                 if values.contains(&(arguments[*argument as usize] & mask)) { ALLOW } else { fail(*errno) }
             }
             Rule::FailIf { argument, values, errno } => {
-                if values.contains(&arguments[*argument as usize]) { fail(*errno) } else { ALLOW }
+                if values.contains(&arguments[*argument as usize]) {
+                    fail(*errno)
+                } else {
+                    ALLOW
+                }
             }
         }
     }

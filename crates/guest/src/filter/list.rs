@@ -127,8 +127,7 @@ const TERMINAL_INJECTION: [u32; 2] = [0x5412, 0x541c];
 const PERSONALITIES: [u32; 3] = [u32::MAX, 0, 0x0004_0000];
 
 /// Calls the launcher and its stubs need to make cages, and that no program may make.
-const CAGE_MAKING: &[c_long] =
-    &[libc::SYS_mount, libc::SYS_move_mount, libc::SYS_clone3, libc::SYS_seccomp];
+const CAGE_MAKING: &[c_long] = &[libc::SYS_mount, libc::SYS_move_mount, libc::SYS_clone3, libc::SYS_seccomp];
 
 fn number(call: c_long) -> u32 {
     u32::try_from(call).expect("system call numbers are small and positive")
@@ -155,11 +154,8 @@ pub(crate) fn launcher_rules() -> Rules {
     listed.extend(CAGE_MAKING.iter().map(|call| (number(*call), Rule::Allow)));
     let no_injection = Rule::FailIf { argument: 1, values: TERMINAL_INJECTION.to_vec(), errno: EPERM };
     listed.insert(number(libc::SYS_ioctl), no_injection);
-    let no_own_filter = Rule::FailIf {
-        argument: 0,
-        values: vec![libc::PR_SET_SECCOMP.cast_unsigned()],
-        errno: EPERM,
-    };
+    let no_own_filter =
+        Rule::FailIf { argument: 0, values: vec![libc::PR_SET_SECCOMP.cast_unsigned()], errno: EPERM };
     listed.insert(number(libc::SYS_prctl), no_own_filter);
     let personality =
         Rule::AllowIf { argument: 0, mask: u32::MAX, values: PERSONALITIES.to_vec(), errno: EPERM };
@@ -169,15 +165,12 @@ pub(crate) fn launcher_rules() -> Rules {
 
 /// What each program takes on besides [`launcher_rules`]. The stricter answer of two filters holds.
 pub(crate) fn program_rules() -> Rules {
-    let mut listed: BTreeMap<_, _> = CAGE_MAKING.iter().map(|call| (number(*call), Rule::Fail(EPERM))).collect();
+    let mut listed: BTreeMap<_, _> =
+        CAGE_MAKING.iter().map(|call| (number(*call), Rule::Fail(EPERM))).collect();
     // A filter cannot read clone3's flags; libraries fall back to clone on ENOSYS.
     listed.insert(number(libc::SYS_clone3), Rule::Fail(ENOSYS));
-    let no_namespaces = Rule::AllowIf {
-        argument: 0,
-        mask: NEW_NAMESPACES.cast_unsigned(),
-        values: vec![0],
-        errno: EPERM,
-    };
+    let no_namespaces =
+        Rule::AllowIf { argument: 0, mask: NEW_NAMESPACES.cast_unsigned(), values: vec![0], errno: EPERM };
     listed.insert(number(libc::SYS_clone), no_namespaces);
     Rules { listed, otherwise: Rule::Allow }
 }

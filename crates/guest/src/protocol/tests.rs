@@ -26,8 +26,15 @@ fn a_request_reads_back() {
 #[test]
 fn oversized_requests_are_refused_by_name() {
     let encode = |arguments: &[&str]| {
-        RunMessage { generation: 1, programs: &["/x"], arguments, variables: &[], resource_limits: &[], cgroup_entry: CgroupEntry::Tasks }
-            .encode()
+        RunMessage {
+            generation: 1,
+            programs: &["/x"],
+            arguments,
+            variables: &[],
+            resource_limits: &[],
+            cgroup_entry: CgroupEntry::Tasks,
+        }
+        .encode()
     };
     assert_eq!(encode(&["a"; REQUEST_STRINGS_MAX]), Err(RequestTooLarge::Strings));
     assert_eq!(encode(&[&"a".repeat(REQUEST_BYTES_MAX)]), Err(RequestTooLarge::Bytes));
@@ -36,8 +43,16 @@ fn oversized_requests_are_refused_by_name() {
 
 #[test]
 fn reports_commands_and_setups_read_back() {
-    let ended =
-        Ended { status: 0x0b, alone: true, started_ns: 4, at_ns: 5, cpu_us: 6, max_rss_kib: 7, disk_used: 8, disk_full: true };
+    let ended = Ended {
+        status: 0x0b,
+        alone: true,
+        started_ns: 4,
+        at_ns: 5,
+        cpu_us: 6,
+        max_rss_kib: 7,
+        disk_used: 8,
+        disk_full: true,
+    };
     let reports = [
         Report::Ended(ended),
         Report::Failed { stage: Stage::Exec, errno: Errno::NOENT },

@@ -51,8 +51,10 @@ impl Hierarchy {
             Some(inside(&mount, group))
         });
         let offered = unified.as_ref().map(|root| read(&root.join("cgroup.controllers"))).unwrap_or_default();
-        let missing: Vec<_> =
-            ["memory", "pids", "cpu"].into_iter().filter(|name| !offered.split_whitespace().any(|c| c == *name)).collect();
+        let missing: Vec<_> = ["memory", "pids", "cpu"]
+            .into_iter()
+            .filter(|name| !offered.split_whitespace().any(|c| c == *name))
+            .collect();
         match unified {
             Some(root) if missing.is_empty() => Ok(Self::V2(root)),
             _ => Err(missing.join(", ")),
@@ -62,7 +64,9 @@ impl Hierarchy {
     /// The directories that hold our blocks, one in each hierarchy in use.
     pub(crate) fn own_directories(&self) -> Vec<PathBuf> {
         match self {
-            Self::V1(roots) => [&roots.memory, &roots.pids, &roots.cpuacct].map(|root| root.join(OWN)).to_vec(),
+            Self::V1(roots) => {
+                [&roots.memory, &roots.pids, &roots.cpuacct].map(|root| root.join(OWN)).to_vec()
+            }
             Self::V2(root) => vec![root.join(OWN)],
         }
     }
@@ -86,7 +90,9 @@ fn mount_of(line: &str, kind: &str, option: Option<&str>) -> Option<(PathBuf, St
         return None;
     }
     let options = after.nth(1)?;
-    option.is_none_or(|wanted| options.split(',').any(|o| o == wanted)).then(|| (point.into(), root.to_owned()))
+    option
+        .is_none_or(|wanted| options.split(',').any(|o| o == wanted))
+        .then(|| (point.into(), root.to_owned()))
 }
 
 /// Where `group` lies below a mount that shows the tree from `root` on.

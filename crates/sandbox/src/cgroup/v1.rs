@@ -56,7 +56,11 @@ const WRITE: OFlags = OFlags::WRONLY;
 
 fn make(root: &Path, name: &Path) -> Result<PathBuf, GroupError> {
     let path = root.join(OWN).join(name);
-    fs::create_dir_all(&path).map_err(|source| GroupError { action: "create", path: path.clone(), source })?;
+    fs::create_dir_all(&path).map_err(|source| GroupError {
+        action: "create",
+        path: path.clone(),
+        source,
+    })?;
     Ok(path)
 }
 
@@ -68,7 +72,10 @@ impl Group {
             memory: MemoryGroup {
                 tasks: GroupFile::open(&memory.join("tasks"), WRITE)?,
                 limit: GroupFile::open(&memory.join("memory.limit_in_bytes"), WRITE)?,
-                limit_with_swap: GroupFile::open_if_there(&memory.join("memory.memsw.limit_in_bytes"), WRITE)?,
+                limit_with_swap: GroupFile::open_if_there(
+                    &memory.join("memory.memsw.limit_in_bytes"),
+                    WRITE,
+                )?,
                 peak: GroupFile::open(&memory.join("memory.max_usage_in_bytes"), OFlags::RDWR)?,
                 usage: GroupFile::open(&memory.join("memory.usage_in_bytes"), READ)?,
                 events: GroupFile::open(&memory.join("memory.oom_control"), READ)?,
@@ -172,8 +179,11 @@ impl PidsGroup {
             Err(source) if source.kind() == io::ErrorKind::NotFound => {}
             Err(source) => return Err(GroupError { action: "remove", path: self.path.clone(), source }),
         }
-        fs::create_dir(&self.path)
-            .map_err(|source| GroupError { action: "create", path: self.path.clone(), source })?;
+        fs::create_dir(&self.path).map_err(|source| GroupError {
+            action: "create",
+            path: self.path.clone(),
+            source,
+        })?;
         let max = self.max_set;
         *self = Self::open(self.path.clone())?;
         self.limit(max)

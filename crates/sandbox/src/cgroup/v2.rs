@@ -40,7 +40,11 @@ impl Group {
     pub(super) fn create(root: &Path, name: &Path) -> Result<Self, GroupError> {
         let own = root.join(OWN);
         let path = own.join(name);
-        fs::create_dir_all(&path).map_err(|source| GroupError { action: "create", path: path.clone(), source })?;
+        fs::create_dir_all(&path).map_err(|source| GroupError {
+            action: "create",
+            path: path.clone(),
+            source,
+        })?;
         // Every level above the group must pass the controllers on.
         delegate(root)?;
         let mut level: PathBuf = own;
@@ -51,8 +55,9 @@ impl Group {
         }
         let file = |name: &str, flags| GroupFile::open(&path.join(name), flags);
         let optional = |name: &str, flags| GroupFile::open_if_there(&path.join(name), flags);
-        let directory = openat(CWD, &path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
-            .map_err(|errno| GroupError::new("open", &path, errno))?;
+        let directory =
+            openat(CWD, &path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+                .map_err(|errno| GroupError::new("open", &path, errno))?;
         // One program is one unit: when the kernel must kill, it kills the tree.
         file("memory.oom.group", OFlags::WRONLY)?.write("1")?;
         Ok(Self {

@@ -212,7 +212,7 @@ fn spec(task: &InterCodeTask, episode: &InterCodeEpisode) -> RolloutSpec {
     let problem = Problem {
         id: ProblemId::new(id.as_str()),
         language: Some(LANGUAGE.into()),
-        tests: Tests::Code { prefix: "".into(), test_code: test_code.join("\n").into() },
+        tests: Tests::Code { prefix: "".into(), context: "".into(), test_code: test_code.join("\n").into() },
         limits: LimitOverrides::default(),
         checker: Checker::Exact,
         files: Vec::new(),
