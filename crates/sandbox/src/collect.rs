@@ -72,7 +72,7 @@ impl Collected {
                     return Ok(());
                 }
                 (Some(path), FileType::Directory) if depth < DEPTH_MAX => {
-                    self.walk(root, &path, depth + 1)?
+                    self.walk(root, &path, depth + 1)?;
                 }
                 (Some(path), FileType::RegularFile) => match RelativePath::new(&path) {
                     Ok(path) => self.take_file(root, &path),

@@ -1,6 +1,5 @@
 //! Writing, repeating, contradicting and reading back.
 
-use rollcage_api::TrajectoryRecord;
 use rollcage_api::{JudgementResult, RunStatus, TrajectoryRecord};
 use rollcage_engine::store::{Store, StoreError, SyncMode, UnfinishedTrajectory};
 
