@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use rollcage_api::BenchRow;
-use rollcage_sandbox::Cancel;
+use rollcage_sandbox::{Cancel, HostConfig};
 
 use crate::bench::spread::Spread;
 use crate::failure::Failure;
@@ -92,7 +92,7 @@ fn latencies(
     Ok(latencies)
 }
 
-/// Runs per second with a thread for each processor, in slices that take turns.
+/// Runs per second with as many threads as a host has slots, bare and caged alike, in slices that take turns.
 fn throughputs(subjects: &[Subject<'_>], budget: Duration, cancel: &Cancel) -> Result<Vec<f64>, Failure> {
     let mut counts = vec![(0_u32, Duration::ZERO); subjects.len()];
     for _ in 0..PARALLEL_TURNS {
@@ -110,7 +110,7 @@ fn throughputs(subjects: &[Subject<'_>], budget: Duration, cancel: &Cancel) -> R
 }
 
 fn run_for(subject: &Subject<'_>, slice: Duration, cancel: &Cancel) -> Result<u32, Failure> {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = HostConfig::default().slots;
     let (runs, failed) = (AtomicU32::new(0), AtomicBool::new(false));
     let began = Instant::now();
     let work = || {

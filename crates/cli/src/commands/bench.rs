@@ -25,8 +25,8 @@ enum Bench {
     /// Run the same programs bare and caged, in turns, and compare
     ///
     /// `bare-cold` starts the command with piped standard streams and waits for it; `caged-cold` runs it in a
-    /// fresh cage. Latencies are of single runs, one at a time; `per second` is with a thread for each
-    /// processor. Memory is that of the supervisor, the launcher and its waiting cages, per slot.
+    /// fresh cage. Latencies are of single runs, one at a time; `per second` is with as many threads as
+    /// the host has slots, bare and caged alike. Memory is that of the supervisor, the launcher and its waiting cages, per slot.
     Exec(ExecArgs),
 }
 
