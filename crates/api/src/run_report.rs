@@ -50,7 +50,7 @@ pub struct RunReport {
 pub struct SecondsReport {
     /// Waiting for the policy.
     pub policy: f64,
-    /// Waiting for a permit to run.
+    /// Waiting for a permit to run, or for another to compile the same.
     pub queue: f64,
     /// Compiling.
     pub compile: f64,

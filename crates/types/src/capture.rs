@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::units::ByteSize;
 
 /// How much of each stream is kept: a head and a tail, in bytes. What lies between is counted, not kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CapturePlan {
     /// Bytes kept from the front.
     pub head: ByteSize,

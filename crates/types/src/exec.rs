@@ -8,7 +8,7 @@ use crate::limits::{Limits, Usage};
 use crate::path::RelativePath;
 
 /// A file placed in, or taken from, a workspace.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct FileEntry {
     /// Where it lies below the workspace.
     pub path: RelativePath,
@@ -26,7 +26,7 @@ impl FileEntry {
 }
 
 /// Which files are read back when the program has ended.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Collect {
     /// None.
     #[default]
@@ -38,7 +38,7 @@ pub enum Collect {
 }
 
 /// One program to run in a fresh cage.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ExecRequest {
     /// The program and its arguments. The program is an absolute path, a path relative to the workspace
     /// (`./a.out`), or a bare name looked up in the cage's `PATH`.

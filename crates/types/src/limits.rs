@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::units::ByteSize;
 
 /// Bounds on one run. Every field always has a value: a missing limit never means unlimited.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Limits {
     /// Processor time of the whole process tree.
     pub cpu_time: Duration,

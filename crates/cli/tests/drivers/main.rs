@@ -7,6 +7,7 @@
 )]
 
 mod agnostics;
+mod compile_once;
 mod eval;
 mod harness;
 mod judge;

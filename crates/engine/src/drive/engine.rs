@@ -14,6 +14,7 @@ use rollcage_sandbox::{Cancel, Host, SandboxError};
 use rollcage_types::{ExecOutcome, ExecRequest};
 use tokio::sync::{Mutex, Semaphore};
 
+use super::compile_cache::CompileCache;
 use super::toolchain::Toolchain;
 
 /// Runs of one request where the cage fails for a reason that may pass, the first included. What fails three
@@ -25,7 +26,7 @@ const ATTEMPTS_MAX: u32 = 3;
 pub struct Spent {
     /// Waiting for the policy, retries included.
     pub policy: Duration,
-    /// Waiting for a permit to run.
+    /// Waiting for a permit to run, or for another to compile the same.
     pub queue: Duration,
     /// Compiling.
     pub compile: Duration,
@@ -65,14 +66,15 @@ struct Shared {
     languages: LanguageSet,
     permits: Arc<Semaphore>,
     toolchains: Mutex<BTreeMap<String, Arc<Toolchain>>>,
+    compile_cache: CompileCache,
 }
 
 impl Engine {
     /// An engine on a started host.
     pub fn new(host: Arc<Host>, languages: LanguageSet) -> Self {
         let permits = Arc::new(Semaphore::new(host.slots()));
-        let toolchains = Mutex::new(BTreeMap::new());
-        Self { shared: Arc::new(Shared { host, languages, permits, toolchains }) }
+        let (toolchains, compile_cache) = (Mutex::default(), CompileCache::default());
+        Self { shared: Arc::new(Shared { host, languages, permits, toolchains, compile_cache }) }
     }
 
     /// The languages it runs.
@@ -87,8 +89,8 @@ impl Engine {
 
     /// Runs one program in a fresh cage. Tries again where the cage failed for a reason that may pass; the times
     /// are those of all attempts. Dropping the future ends the cage.
-    pub async fn run(&self, request: ExecRequest) -> Result<Ran, SandboxError> {
-        let request = Arc::new(request);
+    pub async fn run(&self, request: impl Into<Arc<ExecRequest>>) -> Result<Ran, SandboxError> {
+        let request = request.into();
         let (mut queue, mut run) = (Duration::ZERO, Duration::ZERO);
         for attempt in 1.. {
             let waiting_since = Instant::now();
@@ -125,6 +127,10 @@ impl Engine {
 
     pub(super) fn toolchains(&self) -> &Mutex<BTreeMap<String, Arc<Toolchain>>> {
         &self.shared.toolchains
+    }
+
+    pub(super) fn compile_cache(&self) -> &CompileCache {
+        &self.shared.compile_cache
     }
 }
 

@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use rollcage_judge::{CompileStep, JudgeOptions, Judgement, Judging, Problem, RunOutput, Step, Unscorable};
+use rollcage_judge::{
+    CompileStep, Completion, JudgeOptions, Judgement, Judging, Problem, RunOutput, Step, Unscorable,
+};
 use rollcage_language::Language;
 use tokio::task::{AbortHandle, JoinSet};
 
+use super::compile::{Compilation, Compiled};
 use super::engine::{Engine, Spent};
-use super::request::{Compiled, Trial, draw_token};
+use super::request::{Trial, draw_token};
 
 /// A judgement, and where the time went.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +29,7 @@ struct CaseRun {
     spent: Spent,
 }
 
-/// Judges `solution`: compiles it once and runs each case in a fresh cage. Dropping the future ends all of them.
+/// Judges `solution`: compiles it at most once and runs each case in a fresh cage. Dropping the future ends all of them.
 pub async fn judge(
     engine: &Engine,
     problem: &Arc<Problem>,
@@ -98,11 +101,13 @@ async fn compile(
     spent: &mut Spent,
 ) -> Result<(RunOutput, Compiled), Unscorable> {
     let request = trial.compile_request().expect("asked for only where the language compiles");
-    match engine.run(request).await {
-        Ok(mut ran) => {
-            *spent += Spent { queue: ran.queue, compile: ran.run, ..Spent::default() };
-            let compiled = Compiled::take(&mut ran.outcome);
-            Ok((RunOutput::new(ran.outcome, rollcage_judge::Completion::NotRequired), compiled))
+    let compilation =
+        if trial.holds_token() { engine.compile_alone(request).await } else { engine.compile(request).await };
+    match compilation {
+        Ok(Compilation { outcome, spent: own }) => {
+            *spent += own;
+            let compiled = Compiled::of(&outcome);
+            Ok((RunOutput::new(Arc::unwrap_or_clone(outcome), Completion::NotRequired), compiled))
         }
         Err(error) => Ok((trial.not_run(&error, None)?, Compiled::default())),
     }

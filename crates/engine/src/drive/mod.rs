@@ -10,6 +10,8 @@
 
 mod agnostics;
 mod clock;
+mod compile;
+mod compile_cache;
 mod engine;
 mod error_chain;
 mod eval;

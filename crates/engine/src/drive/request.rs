@@ -13,6 +13,7 @@ use rollcage_types::{
     Termination, Usage,
 };
 
+use super::compile::Compiled;
 use super::error_chain::error_chain;
 
 /// Where programs find their files, in every cage.
@@ -20,9 +21,6 @@ pub(super) const WORKSPACE: &str = "/ws/work";
 
 /// Where a program leaves its proof. A dot file, so that it does not meet the program's own.
 pub(super) const PROOF_NAME: &str = ".rollcage-completion";
-
-/// What shells answer for a command that is there and cannot be executed.
-const NOT_EXECUTABLE: u8 = 126;
 
 /// More is kept of an output than was expected, so that "too long" is known to be the solution's doing.
 const KEPT_BEYOND_EXPECTED: u64 = 64 * 1024;
@@ -35,14 +33,6 @@ pub(super) struct Trial {
     program: String,
     /// The token the program leaves behind at its end, where one is asked for.
     token: Option<String>,
-}
-
-/// What compiling left for the runs.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Compiled {
-    files: Vec<FileEntry>,
-    /// Files there were, and that we did not take: the solution made too many or too large ones.
-    omitted: u64,
 }
 
 impl Trial {
@@ -59,6 +49,11 @@ impl Trial {
         let program = assemble_program(&problem.tests, solution, epilogue.as_deref());
         let token = epilogue.is_some().then_some(token);
         Self { problem, language, program, token }
+    }
+
+    /// Whether the program holds what was drawn for this trial, and no other may have.
+    pub(super) fn holds_token(&self) -> bool {
+        self.token.is_some()
     }
 
     /// The compiler's run; `None` where nothing is compiled.
@@ -108,9 +103,8 @@ impl Trial {
 
     /// What judging is told of a run that could not be started.
     ///
-    /// A compiled program that is there and cannot be executed was made so by its source (a data segment larger
-    /// than any memory, say): it is an outcome, with the code shells use for it. One that is not there, although
-    /// the compiler reported success, is the language file's mistake, and so is a missing interpreter.
+    /// Where only the solution can be the reason it is an outcome: see [`Compiled::unstarted`]. A program that is
+    /// missing is the language file's mistake, whether the compiler should have made it or it is the interpreter.
     pub(super) fn not_run(
         &self,
         error: &SandboxError,
@@ -128,19 +122,13 @@ impl Trial {
             SandboxError::FilesTooLarge { .. } => {
                 Ok(ended(Termination::LimitExceeded(LimitKind::DiskSpace), &error_chain(error)))
             }
-            SandboxError::Exec { program, .. } => {
-                let name = program.strip_prefix("./").unwrap_or(program);
-                let is_made = compiled.is_some_and(|compiled| {
-                    compiled.omitted > 0 || compiled.files.iter().any(|file| file.path.as_str() == name)
-                });
-                if is_made {
-                    return Ok(ended(Termination::Exited { code: NOT_EXECUTABLE }, &error_chain(error)));
+            SandboxError::Exec { .. } => match compiled.and_then(|compiled| compiled.unstarted(error)) {
+                Some(termination) => Ok(ended(termination, &error_chain(error))),
+                None => {
+                    let why = format!("language `{}`: {}", self.language.name, error_chain(error));
+                    Err(Unscorable::infrastructure(why, false))
                 }
-                Err(Unscorable::infrastructure(
-                    format!("language `{}`: {}", self.language.name, error_chain(error)),
-                    false,
-                ))
-            }
+            },
             SandboxError::Place { .. }
             | SandboxError::Request(_)
             | SandboxError::NoProgram
@@ -170,13 +158,6 @@ impl Trial {
         let mut files: Vec<_> = self.problem.files.iter().filter(is_other).cloned().collect();
         files.extend(own);
         files
-    }
-}
-
-impl Compiled {
-    /// Takes what a compiler's run left behind, executable bits included.
-    pub(super) fn take(outcome: &mut ExecOutcome) -> Self {
-        Self { files: std::mem::take(&mut outcome.files), omitted: outcome.files_omitted }
     }
 }
 

@@ -8,8 +8,9 @@ use rollcage_language::Language;
 use rollcage_rollout::{CellResult, SessionState};
 use rollcage_sandbox::SandboxError;
 use rollcage_session::{Cell, OpenError, Session, SessionError, SessionSpec};
-use rollcage_types::{ExecOutcome, FileEntry, LimitOverrides};
+use rollcage_types::{Captured, ExecOutcome, FileEntry, LimitOverrides, Termination, Usage};
 
+use super::compile::{Compilation, Compiled};
 use super::engine::{Engine, Spent};
 use super::error_chain::error_chain;
 use super::plan::SessionMode;
@@ -75,19 +76,41 @@ async fn try_cell(
     cell: Cell,
     spent: &mut Spent,
 ) -> Result<CellResult, SessionError> {
-    let failed = |error: SandboxError| SessionError::Sandbox(error);
     let mut request = session.request(&cell)?;
+    let mut compiled = None;
     if session.compiles() {
-        let compiled = engine.run(request).await.map_err(failed)?;
-        *spent += Spent { queue: compiled.queue, compile: compiled.run, ..Spent::default() };
-        if !compiled.outcome.termination.is_success() {
-            return Ok(cell_result(compiled.outcome));
+        let Compilation { outcome, spent: own } =
+            engine.compile(request).await.map_err(SessionError::Sandbox)?;
+        *spent += own;
+        if !outcome.termination.is_success() {
+            return Ok(cell_result(Arc::unwrap_or_clone(outcome)));
         }
-        request = session.run_compiled_request(&cell, compiled.outcome.files);
+        let Compiled { files, .. } = compiled.insert(Compiled::of(&outcome));
+        request = session.run_compiled_request(&cell, files.clone());
     }
-    let ran = engine.run(request).await.map_err(failed)?;
+    let ran = match engine.run(request).await {
+        Ok(ran) => ran,
+        // As the judge has it: what a program was made into is its own doing.
+        Err(error) => {
+            return match compiled.and_then(|compiled| compiled.unstarted(&error)) {
+                Some(termination) => Ok(unstarted(termination, &error)),
+                None => Err(SessionError::Sandbox(error)),
+            };
+        }
+    };
     *spent += Spent { queue: ran.queue, run: ran.run, ..Spent::default() };
     Ok(cell_result(session.absorb(cell, ran.outcome)?.run))
+}
+
+/// A cell that never began, told as how it would have ended.
+fn unstarted(termination: Termination, why: &SandboxError) -> CellResult {
+    CellResult {
+        termination,
+        stdout: Captured::default(),
+        stderr: Captured::whole(format!("{}\n", error_chain(why))),
+        usage: Usage::default(),
+        session: SessionState::Kept,
+    }
 }
 
 /// A cell that left nothing behind does not lose what earlier cells defined: the session stands where it stood.

@@ -1,0 +1,90 @@
+//! Compiling: the same source once, and what is known of what it became.
+//!
+//! Owns the step between a source and its runs, for the judge and for cells alike: a policy's last cell is often its
+//! answer. Leaves what a failed compiler means to whoever asked.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use rollcage_sandbox::SandboxError;
+use rollcage_types::{ExecOutcome, ExecRequest, FileEntry, LimitKind, Termination};
+
+use super::engine::{Engine, Spent};
+
+/// What shells answer for a command that is there and cannot be executed.
+const NOT_EXECUTABLE: u8 = 126;
+
+/// A compiler that ended, and where the time of whoever asked went.
+#[derive(Debug)]
+pub(super) struct Compilation {
+    pub(super) outcome: Arc<ExecOutcome>,
+    pub(super) spent: Spent,
+}
+
+/// What compiling left for the runs.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Compiled {
+    /// Executable bits included.
+    pub(super) files: Vec<FileEntry>,
+    /// Files there were, and that we did not take: the source made too many or too large ones.
+    omitted: u64,
+}
+
+impl Engine {
+    /// Compiles, unless the same request has been compiled, or is just being compiled, for somebody else. Waiting for
+    /// that counts as waiting, since nothing is compiled for it.
+    pub(super) async fn compile(&self, request: ExecRequest) -> Result<Compilation, SandboxError> {
+        let asked = Instant::now();
+        let mut compiled = None;
+        let own = &mut compiled;
+        let compile = |request| async move {
+            let ran = self.run(request).await?;
+            *own = Some(Spent { queue: ran.queue, compile: ran.run, ..Spent::default() });
+            Ok(ran.outcome)
+        };
+        let outcome = self.compile_cache().outcome_of(request, compile).await?;
+        let waited = || Spent { queue: asked.elapsed(), ..Spent::default() };
+        Ok(Compilation { outcome, spent: compiled.unwrap_or_else(waited) })
+    }
+
+    /// Compiles what nobody else may have the outcome of.
+    pub(super) async fn compile_alone(&self, request: ExecRequest) -> Result<Compilation, SandboxError> {
+        let ran = self.run(request).await?;
+        let spent = Spent { queue: ran.queue, compile: ran.run, ..Spent::default() };
+        Ok(Compilation { outcome: Arc::new(ran.outcome), spent })
+    }
+}
+
+impl Compiled {
+    /// What a compiler left behind.
+    pub(super) fn of(outcome: &ExecOutcome) -> Self {
+        Self { files: outcome.files.clone(), omitted: outcome.files_omitted }
+    }
+
+    /// How a run ended that could not be started, where only the source can be the reason.
+    ///
+    /// A program that is there and cannot be executed was made so by its source (a data segment larger than any
+    /// memory, say), and so were files that fit no workspace. One that is not there, although the compiler reported
+    /// success, is the language file's mistake.
+    pub(super) fn unstarted(&self, error: &SandboxError) -> Option<Termination> {
+        let has = |name: &str| self.files.iter().any(|file| file.path.as_str() == name);
+        match error {
+            SandboxError::Exec { program, .. } => {
+                let is_made = self.omitted > 0 || has(program.strip_prefix("./").unwrap_or(program));
+                is_made.then_some(Termination::Exited { code: NOT_EXECUTABLE })
+            }
+            SandboxError::FilesTooLarge { path } => {
+                has(path.as_str()).then_some(Termination::LimitExceeded(LimitKind::DiskSpace))
+            }
+            SandboxError::Place { .. }
+            | SandboxError::Request(_)
+            | SandboxError::NoProgram
+            | SandboxError::Cage { .. }
+            | SandboxError::System { .. }
+            | SandboxError::NotReady { .. }
+            | SandboxError::Unkillable { .. }
+            | SandboxError::StubLost
+            | SandboxError::LauncherGone => None,
+        }
+    }
+}
