@@ -5,6 +5,8 @@ use std::io::Write as _;
 
 use rollcage_api::ExitCode;
 
+use crate::visible_text::visible;
+
 /// Why a command failed. Printed once, by `main`.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -48,7 +50,8 @@ impl Failure {
         if let Some(hint) = &self.hint {
             text.push_str(&format!("\nhint: {hint}\n"));
         }
-        // Nobody is left to tell if standard error is closed; the exit code still says it.
-        let _closed = std::io::stderr().lock().write_all(text.as_bytes());
+        // Causes quote files, servers and programs. Nobody is left to tell if standard error is closed; the exit code
+        // still says it.
+        let _closed = std::io::stderr().lock().write_all(visible(&text).as_bytes());
     }
 }

@@ -23,6 +23,7 @@ mod table;
 mod toolchain;
 mod visible_text;
 
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -38,7 +39,13 @@ fn main() -> ExitCode {
         Err(error) => return usage(&error),
     };
     let filter = EnvFilter::try_from_env(LOG_VARIABLE).unwrap_or_else(|_unset| EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        // Otherwise a reader of standard error that has gone would end us with a panic.
+        .log_internal_errors(false)
+        .init();
     match commands::dispatch(arguments) {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {

@@ -11,21 +11,41 @@ pub(crate) fn visible(text: &str) -> String {
             // Each of the first 32 has a picture at the same place of this block.
             '\0'..='\x1f' => shown.extend(char::from_u32(0x2400 + u32::from(character))),
             '\x7f' => shown.push('␡'),
-            // C1 controls (some terminals take U+009B for an escape sequence), characters that change the
-            // direction of what follows or cannot be seen, and line ends that are not line feeds.
-            '\u{80}'..='\u{9f}'
+            other if is_acted_upon(other) => shown.push_str(&format!("<U+{:04X}>", u32::from(other))),
+            other => shown.push(other),
+        }
+    }
+    shown
+}
+
+/// `json` with the same characters escaped, which changes no value: outside of strings JSON has none of them.
+pub(crate) fn visible_json(json: &str) -> String {
+    let mut shown = String::with_capacity(json.len());
+    for character in json.chars() {
+        if character != '\n' && is_acted_upon(character) {
+            let mut units = [0; 2];
+            shown.extend(character.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")));
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
+}
+
+/// Controls (some terminals take U+009B for an escape sequence), characters that change the direction of what
+/// follows or cannot be seen, and line ends that are not line feeds.
+const fn is_acted_upon(character: char) -> bool {
+    matches!(
+        character,
+        '\0'..='\x1f'
+            | '\x7f'..='\u{9f}'
             | '\u{61c}'
             | '\u{200b}'..='\u{200f}'
             | '\u{2028}'..='\u{202e}'
             | '\u{2060}'..='\u{2069}'
             | '\u{feff}'
-            | '\u{e0000}'..='\u{e007f}' => {
-                shown.push_str(&format!("<U+{:04X}>", u32::from(character)));
-            }
-            other => shown.push(other),
-        }
-    }
-    shown
+            | '\u{e0000}'..='\u{e007f}'
+    )
 }
 
 /// The same on one line, cut to `characters_max` characters.
@@ -55,6 +75,16 @@ mod tests {
         }
         let every: String = (0..0x3000).filter_map(char::from_u32).collect();
         assert!(visible(&every).chars().all(|c| !c.is_control() || c == '\n' || c == '\t'));
+    }
+
+    #[test]
+    fn json_keeps_its_value() {
+        let every: String = (0..0x3000).chain(0xe0000..0xe0080).filter_map(char::from_u32).collect();
+        let json = serde_json::to_string(&every).unwrap();
+        let shown = visible_json(&json);
+        assert!(!shown.contains(is_acted_upon));
+        assert_eq!(serde_json::from_str::<String>(&shown).unwrap(), every);
+        assert_eq!(visible_json("\"a\u{9b}\u{e0001}é\"\n"), "\"a\\u009b\\udb40\\udc01é\"\n");
     }
 
     #[test]
