@@ -62,7 +62,7 @@ impl Record for RunRecord {
 pub struct ToolchainRecord {
     /// The language's name.
     pub language: String,
-    /// BLAKE3 of the language's YAML, in hexadecimal.
+    /// BLAKE3 of the language as it was parsed, in hexadecimal.
     pub recipe_blake3: String,
     /// What the compiler or interpreter says of itself.
     pub compiler_version: String,

@@ -1,8 +1,8 @@
 //! The state machine: which event leads to which move.
 //!
-//! Owns the order of things (the moves themselves are next door): a turn is durable before the next begins, and at most one request is open at a
-//! time. A turn that was not finished when the trajectory ended is not part of it: a resumed loop samples it
-//! again with the same seed, so nothing is lost and nothing happens twice.
+//! Owns the order of things (the moves themselves are next door): a turn is durable before the next begins, and at
+//! most one request is open at a time. A turn that was not finished when the trajectory ended is not part of it: a
+//! resumed loop samples it again with the same seed, so nothing is lost and nothing happens twice.
 
 use std::sync::Arc;
 use std::time::Duration;
