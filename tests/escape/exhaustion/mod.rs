@@ -5,6 +5,7 @@ mod disk_fill;
 mod fork_bomb;
 mod inode_fill;
 mod kernel_buffers;
+mod machine_pools;
 mod memory_hog;
 mod message_queues;
 mod output_flood;
@@ -32,4 +33,5 @@ pub(crate) const PROBES: &[&Probe] = &[
     &stopped::PROBE,
     &zombies::PROBE,
     &message_queues::PROBE,
+    &machine_pools::PROBE,
 ];

@@ -1,6 +1,7 @@
 //! Reaches parts of the kernel that no snippet needs.
 
 mod bpf;
+mod device_requests;
 mod i386_calls;
 mod io_uring;
 mod keyring;
@@ -26,6 +27,7 @@ pub(crate) const PROBES: &[&Probe] = &[
     &modules::PROBE,
     &machine_calls::PROBE,
     &terminal_injection::PROBE,
+    &device_requests::PROBE,
     &personalities::PROBE,
     &own_filters::PROBE,
 ];

@@ -37,6 +37,11 @@ for number in range(100):
     os.mkdir("pit")
     os.chdir("pit")
 os.chdir("/ws/work")
+# And one whose bottom no path is long enough to name.
+for number in range(40):
+    os.mkdir("n" * 255)
+    os.chdir("n" * 255)
+os.chdir("/ws/work")
 for number in range(2000):
     os.close(os.open(f"many-{number}", os.O_CREAT | os.O_WRONLY))
 os.close(os.open("unreadable", os.O_CREAT | os.O_WRONLY, 0))

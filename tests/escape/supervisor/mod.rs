@@ -1,5 +1,6 @@
 //! Attacks the processes that judge it.
 
+mod artefact_gone;
 mod artefact_links;
 mod artefact_names;
 mod artefact_traps;
@@ -20,6 +21,7 @@ pub(crate) const PROBES: &[&Probe] = &[
     &forged_reports::PROBE,
     &artefact_links::PROBE,
     &artefact_traps::PROBE,
+    &artefact_gone::PROBE,
     &artefact_names::PROBE,
     &terminal_escapes::PROBE,
 ];

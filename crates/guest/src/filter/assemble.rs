@@ -200,7 +200,7 @@ mod tests_of_meaning {
     fn check_whole_table(rules: &Rules) {
         let program = assemble(rules);
         for number in 0..600 {
-            for value in [0, 1, 2, 0x10, 0x5412, 0x1000_0000, u32::MAX] {
+            for value in [0, 1, 2, 4, 0x10, 0x402, 0x800, 0x5401, 0x5412, 0x4_0000, 0x1000_0000, u32::MAX] {
                 let arguments = [value; 6];
                 assert_eq!(
                     run(&program, ARCHITECTURE, number, arguments),

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use libc::{EAFNOSUPPORT, ENOSYS, EPERM, c_long};
+use libc::{EAFNOSUPPORT, ENOMEM, ENOSYS, ENOTTY, EPERM, c_long};
 
 use super::assemble::{Rule, Rules};
 
@@ -16,61 +16,58 @@ const FILES: &[c_long] = &[
     libc::SYS_read, libc::SYS_write, libc::SYS_open, libc::SYS_close, libc::SYS_stat, libc::SYS_fstat,
     libc::SYS_lstat, libc::SYS_poll, libc::SYS_lseek, libc::SYS_pread64, libc::SYS_pwrite64, libc::SYS_readv,
     libc::SYS_writev, libc::SYS_access, libc::SYS_pipe, libc::SYS_select, libc::SYS_dup, libc::SYS_dup2,
-    libc::SYS_sendfile, libc::SYS_fcntl, libc::SYS_flock, libc::SYS_fsync, libc::SYS_fdatasync,
-    libc::SYS_truncate, libc::SYS_ftruncate, libc::SYS_getdents, libc::SYS_getdents64, libc::SYS_getcwd,
-    libc::SYS_chdir, libc::SYS_fchdir, libc::SYS_rename, libc::SYS_mkdir, libc::SYS_rmdir, libc::SYS_creat,
-    libc::SYS_link, libc::SYS_unlink, libc::SYS_symlink, libc::SYS_readlink, libc::SYS_chmod, libc::SYS_fchmod,
-    libc::SYS_chown, libc::SYS_fchown, libc::SYS_lchown, libc::SYS_umask, libc::SYS_utime, libc::SYS_mknod,
-    libc::SYS_statfs, libc::SYS_fstatfs, libc::SYS_sync, libc::SYS_readahead, libc::SYS_setxattr,
-    libc::SYS_lsetxattr, libc::SYS_fsetxattr, libc::SYS_getxattr, libc::SYS_lgetxattr, libc::SYS_fgetxattr,
-    libc::SYS_listxattr, libc::SYS_llistxattr, libc::SYS_flistxattr, libc::SYS_removexattr,
-    libc::SYS_lremovexattr, libc::SYS_fremovexattr, libc::SYS_fadvise64, libc::SYS_utimes, libc::SYS_openat,
-    libc::SYS_mkdirat, libc::SYS_mknodat, libc::SYS_fchownat, libc::SYS_futimesat, libc::SYS_newfstatat,
-    libc::SYS_unlinkat, libc::SYS_renameat, libc::SYS_linkat, libc::SYS_symlinkat, libc::SYS_readlinkat,
-    libc::SYS_fchmodat, libc::SYS_faccessat, libc::SYS_pselect6, libc::SYS_ppoll, libc::SYS_splice, libc::SYS_tee,
-    libc::SYS_sync_file_range, libc::SYS_vmsplice, libc::SYS_utimensat, libc::SYS_fallocate, libc::SYS_dup3,
-    libc::SYS_pipe2, libc::SYS_preadv, libc::SYS_pwritev, libc::SYS_syncfs, libc::SYS_renameat2,
-    libc::SYS_memfd_create, libc::SYS_copy_file_range, libc::SYS_preadv2, libc::SYS_pwritev2, libc::SYS_statx,
-    libc::SYS_close_range, libc::SYS_openat2, libc::SYS_faccessat2, libc::SYS_fchmodat2,
+    libc::SYS_sendfile, libc::SYS_flock, libc::SYS_fsync, libc::SYS_fdatasync, libc::SYS_truncate,
+    libc::SYS_ftruncate, libc::SYS_getdents, libc::SYS_getdents64, libc::SYS_getcwd, libc::SYS_chdir,
+    libc::SYS_fchdir, libc::SYS_rename, libc::SYS_mkdir, libc::SYS_rmdir, libc::SYS_creat, libc::SYS_link,
+    libc::SYS_unlink, libc::SYS_symlink, libc::SYS_readlink, libc::SYS_chmod, libc::SYS_fchmod, libc::SYS_chown,
+    libc::SYS_fchown, libc::SYS_lchown, libc::SYS_umask, libc::SYS_utime, libc::SYS_mknod, libc::SYS_statfs,
+    libc::SYS_fstatfs, libc::SYS_readahead, libc::SYS_setxattr, libc::SYS_lsetxattr, libc::SYS_fsetxattr,
+    libc::SYS_getxattr, libc::SYS_lgetxattr, libc::SYS_fgetxattr, libc::SYS_listxattr, libc::SYS_llistxattr,
+    libc::SYS_flistxattr, libc::SYS_removexattr, libc::SYS_lremovexattr, libc::SYS_fremovexattr,
+    libc::SYS_fadvise64, libc::SYS_utimes, libc::SYS_openat, libc::SYS_mkdirat, libc::SYS_mknodat,
+    libc::SYS_fchownat, libc::SYS_futimesat, libc::SYS_newfstatat, libc::SYS_unlinkat, libc::SYS_renameat,
+    libc::SYS_linkat, libc::SYS_symlinkat, libc::SYS_readlinkat, libc::SYS_fchmodat, libc::SYS_faccessat,
+    libc::SYS_pselect6, libc::SYS_ppoll, libc::SYS_splice, libc::SYS_tee, libc::SYS_sync_file_range,
+    libc::SYS_vmsplice, libc::SYS_utimensat, libc::SYS_fallocate, libc::SYS_dup3, libc::SYS_pipe2,
+    libc::SYS_preadv, libc::SYS_pwritev, libc::SYS_renameat2, libc::SYS_copy_file_range, libc::SYS_preadv2,
+    libc::SYS_pwritev2, libc::SYS_statx, libc::SYS_close_range, libc::SYS_openat2, libc::SYS_faccessat2,
+    libc::SYS_fchmodat2,
 ];
 
 #[rustfmt::skip]
 const EVENTS: &[c_long] = &[
     libc::SYS_epoll_create, libc::SYS_epoll_ctl, libc::SYS_epoll_wait, libc::SYS_epoll_pwait,
-    libc::SYS_epoll_create1, libc::SYS_epoll_pwait2, libc::SYS_inotify_init, libc::SYS_inotify_add_watch,
-    libc::SYS_inotify_rm_watch, libc::SYS_inotify_init1, libc::SYS_signalfd, libc::SYS_signalfd4,
+    libc::SYS_epoll_create1, libc::SYS_epoll_pwait2, libc::SYS_signalfd, libc::SYS_signalfd4,
     libc::SYS_timerfd_create, libc::SYS_timerfd_settime, libc::SYS_timerfd_gettime, libc::SYS_eventfd,
-    libc::SYS_eventfd2, libc::SYS_io_setup, libc::SYS_io_destroy, libc::SYS_io_getevents, libc::SYS_io_submit,
-    libc::SYS_io_cancel,
+    libc::SYS_eventfd2,
 ];
 
 #[rustfmt::skip]
 const MEMORY: &[c_long] = &[
-    libc::SYS_mmap, libc::SYS_mprotect, libc::SYS_munmap, libc::SYS_brk, libc::SYS_mremap, libc::SYS_msync,
-    libc::SYS_mincore, libc::SYS_madvise, libc::SYS_mlock, libc::SYS_munlock, libc::SYS_mlockall,
-    libc::SYS_munlockall, libc::SYS_mlock2, libc::SYS_remap_file_pages, libc::SYS_mbind, libc::SYS_set_mempolicy,
+    libc::SYS_mprotect, libc::SYS_munmap, libc::SYS_brk, libc::SYS_mremap, libc::SYS_msync, libc::SYS_mincore,
+    libc::SYS_madvise, libc::SYS_mlock, libc::SYS_munlock, libc::SYS_mlockall, libc::SYS_munlockall,
+    libc::SYS_mlock2, libc::SYS_remap_file_pages, libc::SYS_mbind, libc::SYS_set_mempolicy,
     libc::SYS_get_mempolicy, libc::SYS_pkey_mprotect, libc::SYS_pkey_alloc, libc::SYS_pkey_free,
-    libc::SYS_membarrier, libc::SYS_shmget, libc::SYS_shmat, libc::SYS_shmctl, libc::SYS_shmdt,
+    libc::SYS_membarrier, libc::SYS_shmat, libc::SYS_shmctl, libc::SYS_shmdt,
 ];
 
 #[rustfmt::skip]
 const PROCESSES: &[c_long] = &[
     libc::SYS_fork, libc::SYS_vfork, libc::SYS_execve, libc::SYS_execveat, libc::SYS_exit, libc::SYS_exit_group,
     libc::SYS_wait4, libc::SYS_waitid, libc::SYS_kill, libc::SYS_tkill, libc::SYS_tgkill, libc::SYS_getpid,
-    libc::SYS_getppid, libc::SYS_gettid, libc::SYS_getpgid, libc::SYS_setpgid, libc::SYS_getpgrp,
-    libc::SYS_setsid, libc::SYS_getsid, libc::SYS_getuid, libc::SYS_getgid, libc::SYS_geteuid, libc::SYS_getegid,
-    libc::SYS_setuid, libc::SYS_setgid, libc::SYS_setreuid, libc::SYS_setregid, libc::SYS_getgroups,
-    libc::SYS_setgroups, libc::SYS_setresuid, libc::SYS_getresuid, libc::SYS_setresgid, libc::SYS_getresgid,
-    libc::SYS_setfsuid, libc::SYS_setfsgid, libc::SYS_capget, libc::SYS_capset, libc::SYS_getrlimit,
-    libc::SYS_setrlimit, libc::SYS_prlimit64, libc::SYS_getrusage, libc::SYS_times, libc::SYS_getpriority,
-    libc::SYS_setpriority, libc::SYS_ioprio_get, libc::SYS_ioprio_set, libc::SYS_sched_yield,
-    libc::SYS_sched_setparam, libc::SYS_sched_getparam, libc::SYS_sched_setscheduler,
-    libc::SYS_sched_getscheduler, libc::SYS_sched_get_priority_max, libc::SYS_sched_get_priority_min,
-    libc::SYS_sched_rr_get_interval, libc::SYS_sched_setaffinity, libc::SYS_sched_getaffinity,
-    libc::SYS_sched_setattr, libc::SYS_sched_getattr, libc::SYS_getcpu, libc::SYS_arch_prctl,
-    libc::SYS_set_tid_address, libc::SYS_set_robust_list, libc::SYS_get_robust_list, libc::SYS_rseq,
-    libc::SYS_futex, libc::SYS_futex_waitv, libc::SYS_pidfd_open, libc::SYS_pidfd_send_signal,
-    libc::SYS_landlock_create_ruleset, libc::SYS_landlock_add_rule, libc::SYS_landlock_restrict_self,
+    libc::SYS_getppid, libc::SYS_gettid, libc::SYS_getpgid, libc::SYS_setpgid, libc::SYS_getpgrp, libc::SYS_setsid,
+    libc::SYS_getsid, libc::SYS_getuid, libc::SYS_getgid, libc::SYS_geteuid, libc::SYS_getegid, libc::SYS_setuid,
+    libc::SYS_setgid, libc::SYS_setreuid, libc::SYS_setregid, libc::SYS_getgroups, libc::SYS_setgroups,
+    libc::SYS_setresuid, libc::SYS_getresuid, libc::SYS_setresgid, libc::SYS_getresgid, libc::SYS_setfsuid,
+    libc::SYS_setfsgid, libc::SYS_capget, libc::SYS_capset, libc::SYS_getrlimit, libc::SYS_setrlimit,
+    libc::SYS_prlimit64, libc::SYS_getrusage, libc::SYS_times, libc::SYS_getpriority, libc::SYS_setpriority,
+    libc::SYS_ioprio_get, libc::SYS_ioprio_set, libc::SYS_sched_yield, libc::SYS_sched_setparam,
+    libc::SYS_sched_getparam, libc::SYS_sched_setscheduler, libc::SYS_sched_getscheduler,
+    libc::SYS_sched_get_priority_max, libc::SYS_sched_get_priority_min, libc::SYS_sched_rr_get_interval,
+    libc::SYS_sched_setaffinity, libc::SYS_sched_getaffinity, libc::SYS_sched_setattr, libc::SYS_sched_getattr,
+    libc::SYS_getcpu, libc::SYS_arch_prctl, libc::SYS_set_tid_address, libc::SYS_set_robust_list,
+    libc::SYS_get_robust_list, libc::SYS_rseq, libc::SYS_futex, libc::SYS_futex_waitv, libc::SYS_pidfd_open,
+    libc::SYS_pidfd_send_signal,
 ];
 
 #[rustfmt::skip]
@@ -98,16 +95,15 @@ const IPC_AND_INFORMATION: &[c_long] = &[
 #[rustfmt::skip]
 const REFUSED: &[c_long] = &[
     libc::SYS_ptrace, libc::SYS_process_vm_readv, libc::SYS_process_vm_writev, libc::SYS_kcmp,
-    libc::SYS_pidfd_getfd, libc::SYS_process_madvise, libc::SYS_umount2, libc::SYS_pivot_root,
-    libc::SYS_chroot, libc::SYS_unshare, libc::SYS_setns, libc::SYS_open_tree, 
-    libc::SYS_fsopen, libc::SYS_fsconfig, libc::SYS_fsmount, libc::SYS_fspick, libc::SYS_mount_setattr,
-    libc::SYS_name_to_handle_at, libc::SYS_open_by_handle_at, libc::SYS_swapon, libc::SYS_swapoff,
-    libc::SYS_reboot,  libc::SYS_sethostname, libc::SYS_setdomainname, libc::SYS_init_module,
-    libc::SYS_finit_module, libc::SYS_delete_module, libc::SYS_kexec_load, libc::SYS_kexec_file_load,
-    libc::SYS_syslog, libc::SYS_acct, libc::SYS_quotactl, libc::SYS_settimeofday, libc::SYS_clock_settime,
-    libc::SYS_adjtimex, libc::SYS_clock_adjtime, libc::SYS_iopl, libc::SYS_ioperm, libc::SYS_vhangup,
-    libc::SYS_bpf, libc::SYS_perf_event_open, libc::SYS_userfaultfd, libc::SYS_add_key, libc::SYS_request_key,
-    libc::SYS_keyctl, libc::SYS_fanotify_init, libc::SYS_fanotify_mark,
+    libc::SYS_pidfd_getfd, libc::SYS_process_madvise, libc::SYS_umount2, libc::SYS_pivot_root, libc::SYS_chroot,
+    libc::SYS_setns, libc::SYS_open_tree, libc::SYS_fsopen, libc::SYS_fsconfig,
+    libc::SYS_fsmount, libc::SYS_fspick, libc::SYS_mount_setattr, libc::SYS_name_to_handle_at,
+    libc::SYS_open_by_handle_at, libc::SYS_swapon, libc::SYS_swapoff, libc::SYS_reboot, libc::SYS_sethostname,
+    libc::SYS_setdomainname, libc::SYS_init_module, libc::SYS_finit_module, libc::SYS_delete_module,
+    libc::SYS_kexec_load, libc::SYS_kexec_file_load, libc::SYS_syslog, libc::SYS_acct, libc::SYS_quotactl,
+    libc::SYS_settimeofday, libc::SYS_clock_settime, libc::SYS_adjtimex, libc::SYS_clock_adjtime, libc::SYS_iopl,
+    libc::SYS_ioperm, libc::SYS_vhangup, libc::SYS_bpf, libc::SYS_perf_event_open, libc::SYS_userfaultfd,
+    libc::SYS_add_key, libc::SYS_request_key, libc::SYS_keyctl, libc::SYS_fanotify_init, libc::SYS_fanotify_mark,
     libc::SYS_migrate_pages, libc::SYS_move_pages,
 ];
 
@@ -121,13 +117,40 @@ const NEW_NAMESPACES: i32 = libc::CLONE_NEWNS
     | libc::CLONE_NEWPID
     | libc::CLONE_NEWNET;
 
-/// ioctls that push input into a terminal (TIOCSTI, TIOCLINUX).
-const TERMINAL_INJECTION: [u32; 2] = [0x5412, 0x541c];
+/// What ioctl(2) may ask of a pipe, a socket or a file. All else is answered as if the file did not know it, drivers
+/// and file systems having more of these than anyone has looked at.
+const IOCTLS: [u32; 9] = [
+    0x5401,      // TCGETS: is it a terminal?
+    0x802c_542a, // TCGETS2: the same
+    0x540f,      // TIOCGPGRP
+    0x5411,      // TIOCOUTQ
+    0x5413,      // TIOCGWINSZ
+    0x541b,      // FIONREAD
+    0x5421,      // FIONBIO
+    0x5450,      // FIONCLEX
+    0x5451,      // FIOCLEX
+];
+
+/// fcntl's F_NOTIFY, which like inotify(7), listed nowhere here, tells what others do with the files all cages see.
+const WATCH_DIRECTORY: u32 = 1026;
+
+/// Large pages come from a pool of the host's that no cage's memory limit counts: MAP_HUGETLB, MFD_HUGETLB and
+/// SHM_HUGETLB, each with its call and the argument it is a bit of.
+const LARGE_PAGES: [(c_long, u32, u32); 3] =
+    [(libc::SYS_mmap, 3, 0x4_0000), (libc::SYS_memfd_create, 1, 0x4), (libc::SYS_shmget, 2, 0x800)];
+
 /// personality(2): query, the default, and the default without address randomisation, which debuggers set.
 const PERSONALITIES: [u32; 3] = [u32::MAX, 0, 0x0004_0000];
 
 /// Calls the launcher and its stubs need to make cages, and that no program may make.
-const CAGE_MAKING: &[c_long] = &[libc::SYS_mount, libc::SYS_move_mount, libc::SYS_clone3, libc::SYS_seccomp];
+const CAGE_MAKING: &[c_long] = &[
+    libc::SYS_mount,
+    libc::SYS_move_mount,
+    libc::SYS_clone3,
+    libc::SYS_unshare,
+    libc::SYS_landlock_restrict_self,
+    libc::SYS_seccomp,
+];
 
 fn number(call: c_long) -> u32 {
     u32::try_from(call).expect("system call numbers are small and positive")
@@ -152,8 +175,14 @@ pub(crate) fn launcher_rules() -> Rules {
     listed.insert(number(libc::SYS_socketpair), only_unix(0));
     listed.insert(number(libc::SYS_clone), Rule::Allow);
     listed.extend(CAGE_MAKING.iter().map(|call| (number(*call), Rule::Allow)));
-    let no_injection = Rule::FailIf { argument: 1, values: TERMINAL_INJECTION.to_vec(), errno: EPERM };
-    listed.insert(number(libc::SYS_ioctl), no_injection);
+    let known = Rule::AllowIf { argument: 1, mask: u32::MAX, values: IOCTLS.to_vec(), errno: ENOTTY };
+    listed.insert(number(libc::SYS_ioctl), known);
+    let no_watching = Rule::FailIf { argument: 1, values: vec![WATCH_DIRECTORY], errno: EPERM };
+    listed.insert(number(libc::SYS_fcntl), no_watching);
+    for (call, argument, bit) in LARGE_PAGES {
+        let without = Rule::AllowIf { argument, mask: bit, values: vec![0], errno: ENOMEM };
+        listed.insert(number(call), without);
+    }
     let no_own_filter =
         Rule::FailIf { argument: 0, values: vec![libc::PR_SET_SECCOMP.cast_unsigned()], errno: EPERM };
     listed.insert(number(libc::SYS_prctl), no_own_filter);

@@ -1,0 +1,27 @@
+//! The workspace itself removed before whoever collects comes for it.
+
+use crate::harness::{Control, Held, Probe, Risk, Workspace};
+
+pub(crate) const PROBE: Probe = Probe {
+    workspace: Workspace::Collected,
+    control: Control::NeedsKernel("what is left behind harms only whoever collects it"),
+    held: Held::Outcome(|outcome| match outcome.files.len() {
+        0 => Ok(format!("an outcome with no file and {} omitted", outcome.files_omitted)),
+        some => Err(format!("{some} files out of nowhere")),
+    }),
+    ..Probe::new("artefact_gone", Risk::Supervisor, ATTACK)
+};
+
+const ATTACK: &str = r#"
+import shutil
+
+if os.path.isdir("/old-root"):
+    os._exit(0)
+os.chdir("/tmp")
+# Where both are one file system the directory has a second name, which is no mount point and can be removed.
+if os.path.isdir(".work"):
+    os.rename(".work", "moved")
+    shutil.rmtree("moved")
+else:
+    os.unlink("/ws/work/attack.py")
+"#;
