@@ -4,6 +4,7 @@
 mod accounting;
 mod crash;
 mod harness;
+mod inherited;
 mod leaks;
 mod lifetime;
 mod limits;

@@ -22,11 +22,11 @@ use rustix::event::epoll;
 use rustix::fs::{Mode, OFlags};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, recvmsg, send};
 use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
-use rustix::thread::{CapabilitySet, UnshareFlags};
+use rustix::thread::UnshareFlags;
 
 use crate::protocol::{Command, REQUEST_BYTES_MAX, REQUEST_STRINGS_MAX, Report, Setup};
 use crate::stub::{self, Bench, Shared};
-use crate::{filter, rules, template};
+use crate::{filter, inherited, rules, template};
 
 /// The first argument that makes an executable the launcher. Followed by a mount point and a slot count; the
 /// control socket is standard input.
@@ -89,13 +89,16 @@ fn call(action: &'static str) -> impl FnOnce(Errno) -> LauncherError {
     move |source| LauncherError::Call { action, source }
 }
 
+fn step((action, source): inherited::Failed) -> LauncherError {
+    LauncherError::Call { action, source }
+}
+
 fn run(control: BorrowedFd<'_>, root: &std::path::Path, slots: usize) -> Result<(), LauncherError> {
     let namespaces = UnshareFlags::NEWPID
         | UnshareFlags::NEWNS
         | UnshareFlags::NEWNET
         | UnshareFlags::NEWIPC
-        | UnshareFlags::NEWUTS
-        | UnshareFlags::NEWCGROUP;
+        | UnshareFlags::NEWUTS;
     // SAFETY: this process has one thread, so no other depends on what is unshared.
     unsafe { rustix::thread::unshare_unsafe(namespaces) }.map_err(call("unshare namespaces"))?;
     // SAFETY: this process has one thread.
@@ -112,7 +115,7 @@ fn run(control: BorrowedFd<'_>, root: &std::path::Path, slots: usize) -> Result<
 
 /// The launcher proper: PID 1 of the outer namespace.
 fn init(control: BorrowedFd<'_>, root: &std::path::Path, slots: usize) -> Result<(), LauncherError> {
-    restore_signals();
+    inherited::reset().map_err(step)?;
     let start_clock = receive_start_clock(control, slots)?;
     let mut benches = Vec::new();
     for expected in 0..slots {
@@ -121,12 +124,10 @@ fn init(control: BorrowedFd<'_>, root: &std::path::Path, slots: usize) -> Result
     let uids: Vec<u32> = benches.iter().map(|(setup, _)| setup.uid).collect();
     // Every cage's own UTS namespace starts as a copy of this one.
     rustix::system::sethostname(b"cage").map_err(call("set the cages' host name"))?;
-    // Nothing below this process has any use for the supervisor's groups.
-    rustix::thread::set_thread_groups(&[]).map_err(call("drop supplementary groups"))?;
     template::enter(root, &uids).map_err(LauncherError::Template)?;
     let (abi, landlock) =
         rules::ruleset().map_err(call("make the landlock rules"))?.ok_or(LauncherError::NoLandlock)?;
-    drop_bounding_set()?;
+    inherited::seal_capabilities().map_err(step)?;
     let shared = Shared { landlock, filter: filter::assemble(&filter::program_rules()), start_clock };
     let shared: &'static Shared = Box::leak(Box::new(shared));
     let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(call("create an epoll"))?;
@@ -143,37 +144,6 @@ fn init(control: BorrowedFd<'_>, root: &std::path::Path, slots: usize) -> Result
     send(control, format!("+{abi}").as_bytes(), SendFlags::NOSIGNAL)
         .map_err(call("answer the supervisor"))?;
     Launcher { epoll, slots }.serve(control)
-}
-
-/// Signals this process was started ignoring (SIGPIPE by Rust, SIGHUP by nohup, SIGINT by a shell's background job)
-/// would stay ignored in every program.
-fn restore_signals() {
-    /// Of the kernel; the C library keeps two of them to itself and would not reset those.
-    const SIGNALS: i32 = 64;
-    // A kernel sigaction of zeros is the default action with no flags.
-    let default_action = [0_u64; 4];
-    for signal in 1..=SIGNALS {
-        // SAFETY: the action is as long as the kernel's struct, which it only reads; no old action is asked for;
-        // and setting a signal to its default action runs no code of ours. SIGKILL and SIGSTOP are refused, and
-        // need none.
-        unsafe {
-            let (action, old) = (default_action.as_ptr(), ptr::null_mut::<u64>());
-            libc::syscall(libc::SYS_rt_sigaction, signal, action, old, size_of::<u64>());
-        }
-    }
-}
-
-/// With an empty bounding set no exec can ever gain a capability; this process keeps those it has.
-fn drop_bounding_set() -> Result<(), LauncherError> {
-    for capability in CapabilitySet::all() {
-        // Kernels know fewer capabilities than the headers may; what they do not know cannot be gained.
-        match rustix::thread::remove_capability_from_bounding_set(capability) {
-            Ok(()) | Err(Errno::INVAL) => {}
-            Err(errno) => return Err(call("drop the capability bounding set")(errno)),
-        }
-    }
-    rustix::thread::clear_ambient_capability_set().map_err(call("drop ambient capabilities"))?;
-    rustix::thread::set_no_new_privs(true).map_err(call("set no_new_privs"))
 }
 
 fn receive(control: BorrowedFd<'_>, bytes: &mut [u8]) -> Result<(usize, Option<OwnedFd>), Errno> {
@@ -245,11 +215,19 @@ impl Slot {
         Ok(Self { bench: Box::into_raw(bench), stub_stack: Stack::new()?, live: None, generation: 0 })
     }
 
+    /// For a slot whose stub is gone.
     fn report(&self, report: Report) {
-        // SAFETY: the bench lives as long as the launcher, and a stub never changes `socket`.
+        // SAFETY: no stub of this slot lives, so the bench is ours alone.
         let socket = unsafe { (*self.bench).socket.as_fd() };
         // A supervisor that is gone shows on the control socket.
         let _sent = send(socket, &report.encode(self.generation), SendFlags::NOSIGNAL);
+    }
+
+    /// For a slot whose stub is gone.
+    fn reset_start_clock(&self) {
+        // SAFETY: no stub of this slot lives, so the bench is ours alone.
+        let bench = unsafe { &*self.bench };
+        bench.shared.start_clock.store(bench.index, 0);
     }
 
     /// Clones this slot's next stub.
@@ -259,7 +237,6 @@ impl Slot {
         let bench = unsafe { &mut *self.bench };
         bench.generation = self.generation;
         bench.failure.clear();
-        bench.shared.start_clock.store(index, 0);
         // SAFETY: the slot's last stub has been reaped, so its stack and bench are free; the bench is never
         // deallocated; `stub::main` keeps the rules for code on a borrowed stack.
         let spawned = unsafe {
@@ -274,10 +251,14 @@ impl Slot {
         }?;
         let pidfd = spawned.pidfd.expect("a caller that continues is given a pidfd");
         let data = epoll::EventData::new_u64(index as u64);
-        // Registered before anything can go wrong: a cage nobody watches would never be reaped.
-        let watched = epoll::add(epoll, &pidfd, data, epoll::EventFlags::IN);
+        if let Err(errno) = epoll::add(epoll, &pidfd, data, epoll::EventFlags::IN) {
+            // Nobody would see it end: end it here.
+            let _sent = pidfd_send_signal(&pidfd, Signal::KILL);
+            let _reaped = waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED);
+            return Err(errno);
+        }
         self.live = Some(pidfd);
-        watched
+        Ok(())
     }
 }
 
@@ -328,9 +309,7 @@ impl Launcher {
         }
         if let Err(errno) = slot.start(index, &self.epoll) {
             slot.report(Report::Failed { stage: Stage::CloneStub, errno });
-            if slot.live.is_none() {
-                slot.report(Report::Reaped { next_ready: false });
-            }
+            slot.report(Report::Reaped { next_ready: false });
         }
     }
 
@@ -348,6 +327,8 @@ impl Launcher {
         // A stub that served ends with 0, a killed one by a signal. One that failed at its own work would
         // fail again at once, so the next is made only when it is asked for.
         let next_ready = status.exit_status().is_none_or(|code| code == 0);
+        // Before the report: whoever hears it may look at the clock for the next cage at once.
+        slot.reset_start_clock();
         slot.report(Report::Reaped { next_ready });
         if next_ready {
             self.start(index);

@@ -6,6 +6,7 @@
 //! the bounded messages of [`protocol`].
 
 mod filter;
+mod inherited;
 mod launcher;
 pub mod protocol;
 mod rules;

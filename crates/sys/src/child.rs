@@ -58,30 +58,32 @@ stages! {
     CloneChild = 7, "clone the program's process";
     /// The child enters its cgroup.
     JoinCgroup = 8, "enter the cage's cgroup";
+    /// The child makes its cgroup the root of all it sees.
+    CgroupNamespace = 9, "enter a new cgroup namespace";
     /// The child starts a session without a terminal.
-    NewSession = 9, "start a new session";
+    NewSession = 10, "start a new session";
     /// The child puts the pipes in place.
-    Stdio = 10, "connect the standard streams";
+    Stdio = 11, "connect the standard streams";
     /// The child enters the workspace.
-    Directory = 11, "enter the workspace";
+    Directory = 12, "enter the workspace";
     /// The child takes on its resource limits.
-    ResourceLimit = 12, "set a resource limit";
+    ResourceLimit = 13, "set a resource limit";
     /// The child drops its group.
-    Gid = 13, "change the group id";
+    Gid = 14, "change the group id";
     /// The child drops its user, and with it every capability.
-    Uid = 14, "change the user id";
+    Uid = 15, "change the user id";
     /// The child gives up gaining privileges.
-    NoNewPrivileges = 15, "set no_new_privs";
+    NoNewPrivileges = 16, "set no_new_privs";
     /// The child takes on the Landlock rules.
-    Landlock = 16, "enforce the landlock rules";
+    Landlock = 17, "enforce the landlock rules";
     /// The child closes what it must not inherit.
-    CloseDescriptors = 17, "close inherited descriptors";
+    CloseDescriptors = 18, "close inherited descriptors";
     /// The child unblocks signals.
-    SignalMask = 18, "reset the signal mask";
+    SignalMask = 19, "reset the signal mask";
     /// The child takes on the system call filter.
-    Seccomp = 19, "install the system call filter";
+    Seccomp = 20, "install the system call filter";
     /// The child becomes the program.
-    Exec = 20, "execute the program";
+    Exec = 21, "execute the program";
 }
 
 /// Where a stub or child leaves the reason it could not go on.
@@ -208,6 +210,10 @@ unsafe fn confine(prepared: &PreparedChild) -> Result<(), (Stage, Errno)> {
     for &fd in prepared.cgroups.iter().filter(|fd| **fd >= 0) {
         call(Stage::JoinCgroup, libc::SYS_write, [number(fd), c"0".as_ptr() as usize, 1, 0, 0, 0])?;
     }
+    // From inside the cgroup, which the namespace takes for its root. Its path on the host is none of the program's
+    // business.
+    let namespace = libc::CLONE_NEWCGROUP.cast_unsigned() as usize;
+    call(Stage::CgroupNamespace, libc::SYS_unshare, [namespace, 0, 0, 0, 0, 0])?;
     // A session of its own has no controlling terminal to inject input into.
     call(Stage::NewSession, libc::SYS_setsid, [0; 6])?;
     for (target, &fd) in prepared.stdio.iter().enumerate() {

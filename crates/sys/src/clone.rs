@@ -15,12 +15,10 @@ use rustix::process::Pid;
 
 use crate::raw::syscall;
 
-/// The namespaces of a cage at level full; the network namespace is the launcher's own, which is empty.
-pub const CAGE_NAMESPACES: u64 = (libc::CLONE_NEWNS
-    | libc::CLONE_NEWPID
-    | libc::CLONE_NEWIPC
-    | libc::CLONE_NEWUTS
-    | libc::CLONE_NEWCGROUP) as u64;
+/// The namespaces of a cage at level full. The network namespace is the launcher's own, which is empty. The cgroup
+/// namespace is the program's alone: the kernel lets nobody be cloned into a group outside the cloner's.
+pub const CAGE_NAMESPACES: u64 =
+    (libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS) as u64;
 
 /// What a new process starts with.
 pub type Entry = unsafe extern "C" fn(*mut c_void) -> !;

@@ -7,7 +7,9 @@ mod neighbour_processes;
 mod neighbour_workspace;
 mod rendezvous;
 mod signal_everybody;
+mod socket_names;
 mod strange_children;
+mod watched_files;
 
 use crate::harness::Probe;
 
@@ -18,6 +20,8 @@ pub(crate) const PROBES: &[&Probe] = &[
     &neighbour_processes::PROBE,
     &neighbour_workspace::PROBE,
     &rendezvous::PROBE,
+    &socket_names::PROBE,
+    &watched_files::PROBE,
     &earlier_files::PROBE,
     &earlier_memory::PROBE,
 ];

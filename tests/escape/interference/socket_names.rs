@@ -1,0 +1,27 @@
+//! A message in the name of a socket, for whoever reads the network namespace's list of them.
+
+use crate::harness::{Companion, Probe, Risk};
+
+pub(crate) const PROBE: Probe = Probe {
+    companion: Companion::Neighbour(COMPANION),
+    ..Probe::new("socket_names", Risk::Interference, ATTACK)
+};
+
+const ATTACK: &str = r#"
+def look(table):
+    with open(f"/proc/self/net/{table}") as file:
+        return "ATTACK-AT-DAWN" in file.read()
+
+
+expect_refusal("list", [("unix", lambda: look("unix")), ("sockstat", lambda: look("sockstat"))])
+"#;
+
+const COMPANION: &str = r#"
+import socket
+
+server = socket.socket(socket.AF_UNIX)
+server.bind("/ws/work/ATTACK-AT-DAWN")
+ready()
+while True:
+    libc.pause()
+"#;
