@@ -139,7 +139,7 @@ pub struct Ended {
     pub max_rss_kib: u64,
     /// Bytes used in the workspace.
     pub disk_used: u64,
-    /// Whether the workspace had no block or no inode left.
+    /// Whether the workspace or `/tmp` had no block or no inode left.
     pub disk_full: bool,
 }
 

@@ -265,12 +265,18 @@ fn wait_for(child: rustix::process::Pid, started_ns: u64) -> Ended {
             Err(_) => break true,
         }
     };
-    if let Ok(usage) = rustix::fs::statfs(c"/ws/work") {
-        let block = u64::try_from(usage.f_bsize).unwrap_or(0);
-        ended.disk_used = (usage.f_blocks.saturating_sub(usage.f_bfree)).saturating_mul(block);
-        ended.disk_full = usage.f_bfree == 0 || usage.f_ffree == 0;
+    if let Ok(work) = rustix::fs::statfs(c"/ws/work") {
+        let block = u64::try_from(work.f_bsize).unwrap_or(0);
+        ended.disk_used = work.f_blocks.saturating_sub(work.f_bfree).saturating_mul(block);
+        ended.disk_full = is_full(&work);
     }
+    // Most often the same file system.
+    ended.disk_full |= rustix::fs::statfs(c"/ws/tmp").is_ok_and(|tmp| is_full(&tmp));
     ended
+}
+
+const fn is_full(usage: &rustix::fs::StatFs) -> bool {
+    usage.f_bfree == 0 || usage.f_ffree == 0
 }
 
 fn now_ns() -> u64 {
