@@ -1,13 +1,13 @@
-//! A supervisor that is killed takes its cages along, and the next one cleans up.
+//! A supervisor that is killed takes its cages along, and the next one cleans up; one that cannot start leaves nothing.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 use std::thread;
 
-use rollcage_sandbox::Cancel;
+use rollcage_sandbox::{Cancel, Host, HostConfig, HostError, LauncherProgram};
 
-use crate::harness::{exited, host, own_host, python, run, sh};
-use crate::traces::{Block, descendants, processes, wait_until};
+use crate::harness::{configuration, exited, host, own_host, python, run, sh};
+use crate::traces::{Block, descendants, groups_named, processes, wait_until};
 
 const SLOTS: usize = 4;
 /// Processes of each busy cage: PID 1, the program, and seven that it forks.
@@ -62,5 +62,21 @@ fn a_supervisor_with_busy_cages() {
         for _ in 0..SLOTS {
             scope.spawn(|| host.run(&python(BUSY), &Cancel::new()));
         }
+    });
+}
+
+#[test]
+fn a_host_that_cannot_start_leaves_no_group() {
+    /// More than any other host of these tests has, so that the last slot's number is this host's alone.
+    const MANY: usize = 97;
+    if host().is_none() {
+        return;
+    }
+    let launcher = LauncherProgram::Path("/bin/false".into());
+    let started = Host::start(&HostConfig { launcher, ..configuration(MANY) });
+    assert!(matches!(started, Err(HostError::Launcher { .. })), "{started:?}");
+    // Another run of this very test may be under way beside this one.
+    wait_until("its groups are gone", || {
+        (0..64).all(|block| groups_named(&format!("rollcage/{block}/{}", MANY - 1)).is_empty())
     });
 }

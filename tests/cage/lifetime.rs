@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use rollcage_sandbox::{Cancel, Host};
-use rollcage_types::Termination;
+use rollcage_types::{ExecRequest, Termination};
 
 use crate::harness::{configuration, exited, host, own_host, python, run, sh, text};
 use crate::traces::Block;
@@ -155,5 +155,26 @@ fn a_slot_is_soon_ready_again_however_its_last_run_ended() {
             run(&host, &request);
             assert_eq!(run(&host, &sh("true")).termination, exited(0), "after {ending}");
         }
+    }
+}
+
+#[test]
+fn a_slot_heals_when_a_group_of_its_is_taken_away() {
+    let Some(host) = own_host(1) else { return };
+    let block = Block::of(&host);
+    // Version 1 has a group for each controller; one without processes may be removed by anybody who is root.
+    let Some((group, _)) =
+        block.groups().into_iter().find(|(path, _)| path.starts_with("/sys/fs/cgroup/pids"))
+    else {
+        eprintln!("skipped: a slot's group taken away: no version 1 controller for processes");
+        return;
+    };
+    // After a single task the slot keeps its group; after more it makes a new one anyway.
+    run(&host, &ExecRequest::new(["true"]));
+    std::fs::remove_dir(group.join("0")).expect("nothing is in it");
+    let lost = host.run(&sh("true"), &Cancel::new());
+    assert!(lost.expect_err("no cage without its group").is_retryable());
+    for _ in 0..2 {
+        assert_eq!(run(&host, &sh("true; true | true")).termination, exited(0));
     }
 }

@@ -48,11 +48,15 @@ impl Block {
 
     /// This host's groups in every hierarchy, with their inodes.
     pub(crate) fn groups(self) -> BTreeSet<(PathBuf, u64)> {
-        let mut found = BTreeSet::new();
-        let wanted = Path::new("rollcage").join(self.0.to_string());
-        find(Path::new("/sys/fs/cgroup"), &wanted, GROUP_DEPTH_MAX, &mut found);
-        found
+        groups_named(&format!("rollcage/{}", self.0))
     }
+}
+
+/// The groups whose path ends so, in every hierarchy, with their inodes.
+pub(crate) fn groups_named(name: &str) -> BTreeSet<(PathBuf, u64)> {
+    let mut found = BTreeSet::new();
+    find(Path::new("/sys/fs/cgroup"), Path::new(name), GROUP_DEPTH_MAX, &mut found);
+    found
 }
 
 fn find(directory: &Path, wanted: &Path, depth: u32, found: &mut BTreeSet<(PathBuf, u64)>) {

@@ -51,11 +51,11 @@ pub enum HostError {
         /// Where their locks lie.
         locks: PathBuf,
     },
-    /// The kernel offers no controller that limits memory, processes and counts CPU time.
-    #[error("no cgroup controllers for {missing} are mounted here")]
+    /// There is no cgroup that limits memory, processes and counts CPU time.
+    #[error("this host has no cgroups to run programs in: {reason}")]
     NoCgroups {
-        /// Which are missing.
-        missing: String,
+        /// What is missing.
+        reason: String,
     },
     /// The launcher could not set itself up.
     #[error("the launcher could not start: {message}")]
@@ -131,6 +131,13 @@ pub enum SandboxError {
     /// The cage ended without saying how the program did.
     #[error("the cage's first process ended unexpectedly")]
     StubLost,
+    /// The program was refused something, or killed, by a bound that is not its own: the machine's, or that of a group
+    /// above the cage's.
+    #[error("the host ran out of {resource} while the program ran")]
+    HostExhausted {
+        /// What there was too little of.
+        resource: &'static str,
+    },
     /// The launcher is gone; the host must be started anew.
     #[error("the launcher process is gone")]
     LauncherGone,
@@ -150,6 +157,7 @@ impl SandboxError {
             | Self::NotReady { .. }
             | Self::Unkillable { .. }
             | Self::StubLost
+            | Self::HostExhausted { .. }
             | Self::LauncherGone => true,
         }
     }

@@ -57,6 +57,8 @@ impl Default for HostConfig {
 /// A host ready to run cages. Shared by reference between threads.
 #[derive(Debug)]
 pub struct Host {
+    /// The first field, because the first to be dropped: it ends every cage.
+    launcher: Launcher,
     free: Mutex<VecDeque<Slot>>,
     freed: Condvar,
     enforcement: Arc<Enforcement>,
@@ -64,9 +66,8 @@ pub struct Host {
     processors: u32,
     slots: usize,
     start_clock: OwnedFd,
-    /// `Some` until dropped: the launcher must be gone before the block is swept.
-    launcher: Option<Launcher>,
-    block: Block,
+    /// The last field, because the last to be dropped: it removes the groups that the launcher's cages were in.
+    _block: Block,
 }
 
 impl Host {
@@ -79,7 +80,7 @@ impl Host {
         if !(1..=SLOTS_MAX).contains(&config.slots) {
             return Err(HostError::Slots { slots: config.slots, max: SLOTS_MAX });
         }
-        let hierarchy = Hierarchy::detect().map_err(|missing| HostError::NoCgroups { missing })?;
+        let hierarchy = Hierarchy::detect().map_err(|reason| HostError::NoCgroups { reason })?;
         let block = Block::take(&hierarchy)?;
         let root = config.state_dir.join("root");
         std::fs::create_dir_all(&root).map_err(|source| HostError::Path {
@@ -126,8 +127,8 @@ impl Host {
             processors: u32::try_from(processors).unwrap_or(u32::MAX),
             slots: config.slots,
             start_clock,
-            launcher: Some(launcher),
-            block,
+            launcher,
+            _block: block,
         })
     }
 
@@ -135,7 +136,7 @@ impl Host {
     pub fn run(&self, request: &ExecRequest, cancel: &Cancel) -> Result<ExecOutcome, SandboxError> {
         let mut lease = self.lease();
         let setting = Setting {
-            control: self.launcher.as_ref().expect("taken only when dropped").control(),
+            control: self.launcher.control(),
             sharing: self.sharing,
             processors: self.processors,
             start_clock: &self.start_clock,
@@ -161,17 +162,6 @@ impl Host {
                 return Lease { host: self, slot: Some(slot) };
             }
             free = self.freed.wait(free).unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-}
-
-impl Drop for Host {
-    fn drop(&mut self) {
-        // The slots' descriptors first, then every cage with the launcher, and only then the groups they were in.
-        self.free.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        drop(self.launcher.take());
-        if let Err(error) = self.block.sweep() {
-            tracing::warn!(%error, "cgroups left behind; the next start removes them");
         }
     }
 }

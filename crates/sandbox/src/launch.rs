@@ -42,7 +42,8 @@ pub(crate) fn packet_sockets() -> Result<(OwnedFd, OwnedFd), Errno> {
     Ok((ours, theirs))
 }
 
-/// Sends one packet with descriptors.
+/// Sends one packet with descriptors, or fails where that would have to wait: nobody reads the packets of a launcher
+/// that cannot make cages, and a run must not hang for it.
 pub(crate) fn send_with<const SPACE: usize>(
     socket: BorrowedFd<'_>,
     bytes: &[u8],
@@ -53,7 +54,12 @@ pub(crate) fn send_with<const SPACE: usize>(
     let fits = ancillary.push(SendAncillaryMessage::ScmRights(descriptors));
     debug_assert!(fits, "the caller sizes the buffer");
     loop {
-        match sendmsg(socket, &[IoSlice::new(bytes)], &mut ancillary, SendFlags::NOSIGNAL) {
+        match sendmsg(
+            socket,
+            &[IoSlice::new(bytes)],
+            &mut ancillary,
+            SendFlags::NOSIGNAL | SendFlags::DONTWAIT,
+        ) {
             Err(Errno::INTR) => {}
             other => return other.map(|_sent| ()),
         }
@@ -86,6 +92,8 @@ impl Launcher {
             .stderr(Stdio::inherit())
             .spawn()
             .map_err(|source| HostError::System { action: "start the launcher process", source })?;
+        // It holds the launcher's end of the socket too, and would keep it open when the launcher has ended.
+        drop(command);
         // From here on, dropping `launcher` ends the process.
         let mut launcher = Self { control: Some(control), process, landlock_abi: 0 };
         launcher.introduce(&[0], start_clock)?;

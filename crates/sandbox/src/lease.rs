@@ -17,6 +17,8 @@ use crate::error::HostError;
 /// Where the locks lie, whatever a host's own state directory is: uids and cgroups are the machine's, and hosts that
 /// looked for locks in different places would take the same block and kill each other's cages.
 const LOCKS: &str = "/run/rollcage";
+/// The directory of all blocks' groups below the group chosen for them.
+const OWN: &str = "rollcage";
 /// Hosts on one machine at a time.
 const BLOCKS: u32 = 64;
 /// Slots one host may have.
@@ -55,8 +57,13 @@ impl Block {
                 continue;
             }
             let Some(block) = Self::try_take(number, path)? else { continue };
-            block.sweep()?;
-            taken.get_or_insert(block);
+            match block.sweep() {
+                Ok(()) => {
+                    taken.get_or_insert(block);
+                }
+                // A process that cannot be killed costs its block, and must not cost the machine.
+                Err(error) => tracing::warn!(%error, "a dead host's cgroups cannot be removed"),
+            }
         }
         let block =
             taken.ok_or_else(|| HostError::NoFreeBlock { blocks: BLOCKS, locks: locks.to_owned() })?;
@@ -78,7 +85,7 @@ impl Block {
     /// Writes down which cgroups are this block's, before any is made: the next owner may be started from another
     /// cgroup, where a name relative to its own would lead elsewhere.
     fn own(&self, hierarchy: &Hierarchy) -> Result<(), HostError> {
-        let groups = hierarchy.own_directories().into_iter().map(|own| own.join(self.name()));
+        let groups = hierarchy.roots().into_iter().map(|root| root.join(self.name()));
         let text: String = groups.map(|path| format!("{}\n", path.display())).collect();
         rustix::io::pwrite(&self.lock, text.as_bytes(), 0)
             .map(|_written| ())
@@ -86,12 +93,16 @@ impl Block {
     }
 
     /// Removes the groups named in the lock file, and the directories above them where no other host uses them.
-    pub(crate) fn sweep(&self) -> Result<(), HostError> {
+    fn sweep(&self) -> Result<(), HostError> {
         let mut buffer = vec![0; LOCK_BYTES_MAX];
         let length = rustix::io::pread(&self.lock, &mut buffer[..], 0)
             .map_err(|errno| failed("read", &self.path, errno))?;
         for line in String::from_utf8_lossy(&buffer[..length]).lines() {
             let group = PathBuf::from(line);
+            // All in it will be killed. A line cut short would name a group above ours.
+            if !group.ends_with(self.name()) {
+                continue;
+            }
             remove_tree(&group).map_err(|source| HostError::Path {
                 action: "remove the cgroup",
                 path: group.clone(),
@@ -105,15 +116,24 @@ impl Block {
         ftruncate(&self.lock, 0).map_err(|errno| failed("clear", &self.path, errno))
     }
 
-    /// The name of the block's groups below [`Hierarchy::own_directories`].
+    /// The name of the block's groups below [`Hierarchy::roots`].
     pub(crate) fn name(&self) -> PathBuf {
-        PathBuf::from(self.number.to_string())
+        Path::new(OWN).join(self.number.to_string())
     }
 
     /// The program's uid in a slot.
     pub(crate) fn uid(&self, slot: usize) -> u32 {
         let slot = u32::try_from(slot).expect("a slot index is below SLOTS_MAX");
         FIRST_UID + self.number * UIDS_PER_BLOCK + 2 * slot
+    }
+}
+
+impl Drop for Block {
+    /// Whoever drops a block has seen to it that the processes in its groups are dying.
+    fn drop(&mut self) {
+        if let Err(error) = self.sweep() {
+            tracing::warn!(%error, "cgroups left behind; the next start removes them");
+        }
     }
 }
 

@@ -84,7 +84,7 @@ fn cgroups() -> Finding {
         name: "cgroups",
         value: match &found {
             Ok(hierarchy) => format!("{} with memory, pids and cpu accounting", hierarchy.as_str()),
-            Err(missing) => format!("no controllers for {missing}"),
+            Err(reason) => reason.clone(),
         },
         suffices: found.is_ok(),
         hint: found.is_err().then(|| {

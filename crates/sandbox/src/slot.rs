@@ -112,10 +112,12 @@ impl Slot {
     }
 
     fn command(&self, control: BorrowedFd<'_>, command: Command) -> Result<(), SandboxError> {
-        send(control, &command.encode(), SendFlags::NOSIGNAL).map(|_sent| ()).map_err(|errno| match errno {
-            Errno::PIPE | Errno::CONNRESET => SandboxError::LauncherGone,
-            _ => SandboxError::System { action: "command the launcher", source: errno.into() },
-        })
+        send(control, &command.encode(), SendFlags::NOSIGNAL | SendFlags::DONTWAIT).map(|_sent| ()).map_err(
+            |errno| match errno {
+                Errno::PIPE | Errno::CONNRESET => SandboxError::LauncherGone,
+                _ => SandboxError::System { action: "command the launcher", source: errno.into() },
+            },
+        )
     }
 
     /// The next report, if one has arrived, of the cage in use.

@@ -19,7 +19,7 @@ use crate::capture::{CHUNK, Stream};
 use crate::cgroup::GroupError;
 use crate::collect;
 use crate::error::SandboxError;
-use crate::outcome::{Evidence, Killed, over_cpu, termination};
+use crate::outcome::{Ending, Evidence, Killed, over_cpu, termination, wall_time};
 use crate::plan;
 use crate::slot::{CAGE_WAIT, Slot};
 use crate::workspace::{Sharing, Workspace};
@@ -85,6 +85,8 @@ struct Run {
     cpu_check_at: Duration,
     killed: Option<Killed>,
     ended: Option<Ended>,
+    /// When the cage began to come to its end: it was killed, or its program ended.
+    closing_at: Option<Duration>,
     reaped: bool,
 }
 
@@ -116,6 +118,7 @@ impl Run {
             cpu_check_at: sent_at + request.limits.cpu_time / setting.processors.max(1),
             killed: None,
             ended: None,
+            closing_at: None,
             reaped: false,
         };
         run.feed(&request.stdin)?;
@@ -142,17 +145,38 @@ impl Run {
             while let Some(report) = slot.next_report()? {
                 self.hear(report, request)?;
             }
-            if cancel.is_cancelled() {
-                self.kill(setting, slot, Killed::Cancelled)?;
-            }
-            if let Some(limit) = self.limit_reached(setting, slot, request)? {
-                self.kill(setting, slot, Killed::Limit(limit))?;
-            }
+            self.intervene(setting, slot, request, cancel)?;
         }
         drop(watch);
         let outcome = self.finish(setting, slot, request, &mut buffer);
         slot.buffer = buffer;
         outcome
+    }
+
+    /// Ends a run that was cancelled or met a limit; but not one whose program has ended, which has met none, however late
+    /// we are to see it.
+    fn intervene(
+        &mut self,
+        setting: &Setting<'_>,
+        slot: &Slot,
+        request: &ExecRequest,
+        cancel: &Cancel,
+    ) -> Result<(), SandboxError> {
+        if let Some(since) = self.closing_at {
+            let late = now().saturating_sub(since) > CAGE_WAIT;
+            return if late {
+                Err(SandboxError::Unkillable { seconds: CAGE_WAIT.as_secs() })
+            } else {
+                Ok(())
+            };
+        }
+        if cancel.is_cancelled() {
+            return self.kill(setting, slot, Killed::Cancelled);
+        }
+        match self.limit_reached(setting, slot, request)? {
+            Some(limit) => self.kill(setting, slot, Killed::Limit(limit)),
+            None => Ok(()),
+        }
     }
 
     /// Over when the program's process ended and took its tree along, or when nothing of the cage is left.
@@ -163,7 +187,7 @@ impl Run {
     fn wait(&self, slot: &Slot, request: &ExecRequest) -> Result<(), SandboxError> {
         let mut watched = Vec::with_capacity(5);
         watched.push(PollFd::from_borrowed_fd(slot.socket(), PollFlags::IN));
-        if self.killed.is_none() {
+        if self.closing_at.is_none() {
             watched.push(PollFd::new(&*slot.waker, PollFlags::IN));
         }
         watched.extend(
@@ -183,9 +207,9 @@ impl Run {
 
     fn next_deadline(&self, request: &ExecRequest) -> Duration {
         let limits = &request.limits;
-        // A killed cage is our own affair and has our own bound.
-        if self.killed.is_some() {
-            return self.heard_at + CAGE_WAIT;
+        // A cage that closes is our own affair and has our own bound.
+        if let Some(since) = self.closing_at {
+            return since + CAGE_WAIT;
         }
         // No program starts before its request is sent, so this is never too late; `limit_reached` looks closer.
         let started = self.started_at.unwrap_or(self.sent_at);
@@ -201,11 +225,6 @@ impl Run {
         request: &ExecRequest,
     ) -> Result<Option<LimitKind>, SandboxError> {
         let (limits, now) = (&request.limits, now());
-        if self.killed.is_some() {
-            let seconds = CAGE_WAIT.as_secs();
-            let late = now.saturating_sub(self.heard_at) > CAGE_WAIT;
-            return if late { Err(SandboxError::Unkillable { seconds }) } else { Ok(None) };
-        }
         if self.output() > limits.output.as_u64() {
             return Ok(Some(LimitKind::Output));
         }
@@ -268,22 +287,19 @@ impl Run {
     }
 
     fn kill(&mut self, setting: &Setting<'_>, slot: &Slot, why: Killed) -> Result<(), SandboxError> {
-        if self.killed.is_none() {
-            // Before the kill: the clock is reset for the cage that follows.
-            if self.started_at.is_none() {
-                self.read_start_clock(setting, slot)?;
-            }
-            slot.kill(setting.control)?;
-            self.killed = Some(why);
-            self.heard_at = now();
+        // Before the kill: the clock is reset for the cage that follows.
+        if self.started_at.is_none() {
+            self.read_start_clock(setting, slot)?;
         }
+        slot.kill(setting.control)?;
+        self.killed = Some(why);
+        self.closing_at = Some(now());
         Ok(())
     }
 
     fn read_output(&mut self, buffer: &mut [u8]) -> Result<(), SandboxError> {
         for stream in [&mut self.stdout, &mut self.stderr] {
-            if stream.read_some(buffer).map_err(system("read the program's output"))? && self.killed.is_none()
-            {
+            if stream.read_some(buffer).map_err(system("read the program's output"))? {
                 self.heard_at = now();
             }
         }
@@ -309,8 +325,8 @@ impl Run {
     fn hear(&mut self, report: Report, request: &ExecRequest) -> Result<(), SandboxError> {
         match report {
             Report::Ended(ended) => {
-                self.started_at = Some(Duration::from_nanos(ended.started_ns));
                 self.ended = Some(ended);
+                self.closing_at.get_or_insert_with(now);
             }
             Report::Failed { stage: Stage::Exec, errno } => {
                 let program = request.argv.first().cloned().unwrap_or_default();
@@ -319,13 +335,7 @@ impl Run {
             Report::Failed { stage, errno } => {
                 return Err(SandboxError::Cage { stage, source: errno.into() });
             }
-            Report::Reaped { .. } => {
-                self.reaped = true;
-                // Unless we killed it, a cage says how it went before it goes.
-                if self.killed.is_none() && self.ended.is_none() {
-                    return Err(SandboxError::StubLost);
-                }
-            }
+            Report::Reaped { .. } => self.reaped = true,
         }
         Ok(())
     }
@@ -341,19 +351,24 @@ impl Run {
         for stream in [&mut self.stdout, &mut self.stderr] {
             stream.drain(buffer, bound).map_err(system("read the program's output"))?;
         }
-        let account = slot.cgroup.account().map_err(group)?;
+        let account = slot.cgroup.account(&request.limits).map_err(group)?;
         let output = self.output();
-        let evidence = Evidence {
-            killed: self.killed,
-            ended: self.ended,
-            account: &account,
-            output,
-            limits: &request.limits,
+        let ending = match (self.killed, self.ended) {
+            (Some(why), _) => Ending::Killed(why),
+            (None, Some(ended)) => Ending::Own(ended),
+            // Unless we killed it, a cage says how it went before it goes.
+            (None, None) => return Err(SandboxError::StubLost),
         };
-        let ended_at = self.ended.map_or_else(now, |ended| Duration::from_nanos(ended.at_ns));
+        let termination =
+            termination(&Evidence { ending, account: &account, output, limits: &request.limits })?;
+        let wall_time = match (&self.ended, self.started_at) {
+            (Some(ended), _) => wall_time(ended),
+            (None, Some(started)) => now().saturating_sub(started),
+            (None, None) => Duration::ZERO,
+        };
         let usage = Usage {
             cpu_time: account.cpu,
-            wall_time: self.started_at.map_or(Duration::ZERO, |started| ended_at.saturating_sub(started)),
+            wall_time,
             memory: account.memory,
             processes: account.processes,
             output: ByteSize::bytes(output),
@@ -362,7 +377,7 @@ impl Run {
         let collected = collect::collect(self.workspace.directory(), &request.collect)
             .map_err(system("read files back from the workspace"))?;
         Ok(ExecOutcome {
-            termination: termination(&evidence),
+            termination,
             stdout: self.stdout.finish(),
             stderr: self.stderr.finish(),
             usage,

@@ -84,6 +84,7 @@ impl Compiled {
             | SandboxError::NotReady { .. }
             | SandboxError::Unkillable { .. }
             | SandboxError::StubLost
+            | SandboxError::HostExhausted { .. }
             | SandboxError::LauncherGone => None,
         }
     }

@@ -137,6 +137,7 @@ impl Trial {
             | SandboxError::NotReady { .. }
             | SandboxError::Unkillable { .. }
             | SandboxError::StubLost
+            | SandboxError::HostExhausted { .. }
             | SandboxError::LauncherGone => {
                 Err(Unscorable::infrastructure(error_chain(error), error.is_retryable()))
             }

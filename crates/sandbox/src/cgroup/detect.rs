@@ -6,15 +6,12 @@ use std::path::{Path, PathBuf};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// Our groups lie in this directory below the group we were started in.
-pub(super) const OWN: &str = "rollcage";
-
-/// Where the controllers we need are mounted, down to the group this process was started in.
+/// The groups below which ours may be made: as far down towards the one this process was started in as possible.
 #[derive(Clone, Debug)]
 pub(crate) enum Hierarchy {
     /// Version 1, perhaps beside a version 2 tree that has other controllers.
     V1(V1Roots),
-    /// The unified hierarchy with memory, pids and cpu enabled.
+    /// A group of the unified hierarchy that can pass memory, pids and cpu on.
     V2(PathBuf),
 }
 
@@ -26,7 +23,7 @@ pub(crate) struct V1Roots {
 }
 
 impl Hierarchy {
-    /// Reads this process's mounts and groups. `Err` names the controllers that are missing.
+    /// Reads this process's mounts and groups. `Err` says what is missing.
     pub(crate) fn detect() -> Result<Self, String> {
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
         let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
@@ -48,26 +45,31 @@ impl Hierarchy {
         }
         let unified = mounts.lines().find_map(|line| mount_of(line, "cgroup2", None)).and_then(|mount| {
             let group = groups.lines().find_map(|line| line.strip_prefix("0::"))?;
-            Some(inside(&mount, group))
+            Some((inside(&mount, group), mount.0))
         });
-        let offered = unified.as_ref().map(|root| read(&root.join("cgroup.controllers"))).unwrap_or_default();
-        let missing: Vec<_> = ["memory", "pids", "cpu"]
-            .into_iter()
-            .filter(|name| !offered.split_whitespace().any(|c| c == *name))
-            .collect();
-        match unified {
-            Some(root) if missing.is_empty() => Ok(Self::V2(root)),
-            _ => Err(missing.join(", ")),
+        let lacking = |offered: &str| missing(offered).join(", ");
+        let Some((own, top)) = unified else { return Err(format!("no controllers for {}", lacking(""))) };
+        // Most often not the group this process is in, because a group that has processes passes nothing on.
+        let mut above = own.ancestors().take_while(|group| group.starts_with(&top));
+        match above.find(|group| passes_on(group, read)) {
+            Some(group) => Ok(Self::V2(group.to_owned())),
+            None => match lacking(&read(&top.join("cgroup.controllers"))) {
+                none if none.is_empty() => {
+                    let top = top.display();
+                    Err(format!(
+                        "every group from `{top}` down to ours has processes, and can pass no controllers on"
+                    ))
+                }
+                some => Err(format!("no controllers for {some}")),
+            },
         }
     }
 
-    /// The directories that hold our blocks, one in each hierarchy in use.
-    pub(crate) fn own_directories(&self) -> Vec<PathBuf> {
+    /// One for each hierarchy in use.
+    pub(crate) fn roots(&self) -> Vec<&Path> {
         match self {
-            Self::V1(roots) => {
-                [&roots.memory, &roots.pids, &roots.cpuacct].map(|root| root.join(OWN)).to_vec()
-            }
-            Self::V2(root) => vec![root.join(OWN)],
+            Self::V1(roots) => vec![&roots.memory, &roots.pids, &roots.cpuacct],
+            Self::V2(root) => vec![root],
         }
     }
 
@@ -78,6 +80,25 @@ impl Hierarchy {
             Self::V2(_) => "cgroup v2",
         }
     }
+}
+
+/// Those of the version 2 controllers we need that are not among `offered`.
+fn missing(offered: &str) -> Vec<&'static str> {
+    ["memory", "pids", "cpu"]
+        .into_iter()
+        .filter(|name| !offered.split_whitespace().any(|c| c == *name))
+        .collect()
+}
+
+/// Whether groups made below this version 2 group can have the controllers we need: it has them, and passes them on
+/// already or may begin to. Only the root of all groups may do so while it has processes of its own.
+fn passes_on(group: &Path, read: &dyn Fn(&Path) -> String) -> bool {
+    let file = |name: &str| read(&group.join(name));
+    let is_root = || file("cgroup.type").is_empty();
+    missing(&file("cgroup.controllers")).is_empty()
+        && (missing(&file("cgroup.subtree_control")).is_empty()
+            || file("cgroup.procs").is_empty()
+            || is_root())
 }
 
 /// The mount point and the group it shows, of a mountinfo line of the type asked for; see proc_pid_mountinfo(5).
@@ -122,7 +143,7 @@ pub(crate) fn remove_tree(directory: &Path) -> io::Result<()> {
 }
 
 /// A group is busy until the last of its killed processes is gone, which takes a moment.
-fn remove_emptied(directory: &Path) -> io::Result<()> {
+pub(super) fn remove_emptied(directory: &Path) -> io::Result<()> {
     /// Two seconds in all: the kernel ends killed processes far sooner unless they hang in it.
     const ATTEMPTS: u32 = 200;
     const PAUSE: std::time::Duration = std::time::Duration::from_millis(10);
@@ -147,27 +168,64 @@ mod tests {
 34 20 0:29 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw";
     const V2_MOUNTS: &str = "30 20 0:26 /docker/abc /sys/fs/cgroup rw,relatime - cgroup2 cgroup rw";
 
-    fn detect(mounts: &str, groups: &str, controllers: &str) -> Result<Hierarchy, String> {
-        Hierarchy::from_text(mounts, groups, &|_| controllers.to_owned())
-    }
-
     #[test]
     fn a_hybrid_host_is_version_1_below_its_own_groups() {
         let groups = "8:pids:/\n4:memory:/a/b\n2:cpu,cpuacct:/\n0::/";
-        let Ok(Hierarchy::V1(roots)) = detect(V1_MOUNTS, groups, "hugetlb") else { panic!("not version 1") };
+        let Ok(Hierarchy::V1(roots)) = Hierarchy::from_text(V1_MOUNTS, groups, &|_| "hugetlb".to_owned())
+        else {
+            panic!("not version 1")
+        };
         assert_eq!(roots.memory, Path::new("/sys/fs/cgroup/memory/a/b"));
         assert_eq!(roots.cpuacct, Path::new("/sys/fs/cgroup/cpuacct"));
     }
 
+    /// A version 2 tree: for each group its controllers, those it passes on, whether it has processes, and its type.
+    fn detect_v2(mounts: &str, own: &str, tree: &[(&str, [&str; 4])]) -> Result<PathBuf, String> {
+        let read = |path: &Path| {
+            let names = ["cgroup.controllers", "cgroup.subtree_control", "cgroup.procs", "cgroup.type"];
+            let found = tree.iter().find(|(group, _)| path.parent() == Some(Path::new(group)));
+            let at = names.iter().position(|name| path.ends_with(name)).expect("no other file is read");
+            found.map_or_else(String::new, |(_, texts)| texts[at].to_owned())
+        };
+        match Hierarchy::from_text(mounts, &format!("0::{own}"), &read)? {
+            Hierarchy::V2(group) => Ok(group),
+            Hierarchy::V1(_) => panic!("not version 2"),
+        }
+    }
+
+    const ALL: &str = "cpuset cpu io memory pids";
+
+    #[test]
+    fn a_group_with_processes_leaves_it_to_one_above() {
+        let mounts = "30 20 0:26 / /sys/fs/cgroup rw,relatime - cgroup2 cgroup2 rw,nsdelegate";
+        let root = ("/sys/fs/cgroup", [ALL, "memory pids", "1", ""]);
+        let scope = ("/sys/fs/cgroup/user/scope", ["memory pids", "", "77", "domain"]);
+        let user = |passed| ("/sys/fs/cgroup/user", ["cpu memory pids", passed, "", "domain"]);
+        let found = |tree: &[(&str, [&str; 4])]| detect_v2(mounts, "/user/scope", tree).unwrap();
+        assert_eq!(found(&[root, user("memory pids"), scope]), Path::new("/sys/fs/cgroup/user"));
+        let without_cpu = ("/sys/fs/cgroup/user", ["memory pids", "", "", "domain"]);
+        assert_eq!(found(&[root, without_cpu, scope]), Path::new("/sys/fs/cgroup"));
+    }
+
     #[test]
     fn a_container_sees_its_own_part_of_version_2() {
-        let found = detect(V2_MOUNTS, "0::/docker/abc/inner", "cpu memory pids");
-        assert!(matches!(found, Ok(Hierarchy::V2(root)) if root == Path::new("/sys/fs/cgroup/inner")));
+        let found = |processes, passed| {
+            let top = ("/sys/fs/cgroup", [ALL, passed, processes, "domain"]);
+            let inner = ("/sys/fs/cgroup/inner", [ALL, "", "8", "domain"]);
+            detect_v2(V2_MOUNTS, "/docker/abc/inner", &[top, inner])
+        };
+        assert_eq!(found("", "").unwrap(), Path::new("/sys/fs/cgroup"));
+        assert_eq!(found("", ALL).unwrap(), Path::new("/sys/fs/cgroup"));
+        let busy =
+            "every group from `/sys/fs/cgroup` down to ours has processes, and can pass no controllers on";
+        assert_eq!(found("1", "").unwrap_err(), busy);
     }
 
     #[test]
     fn missing_controllers_are_named() {
-        assert_eq!(detect(V2_MOUNTS, "0::/docker/abc", "cpu io").unwrap_err(), "memory, pids");
-        assert_eq!(detect("", "", "").unwrap_err(), "memory, pids, cpu");
+        let top = ("/sys/fs/cgroup", ["cpu io", "", "", "domain"]);
+        let found = detect_v2(V2_MOUNTS, "/docker/abc", &[top]);
+        assert_eq!(found.unwrap_err(), "no controllers for memory, pids");
+        assert_eq!(detect_v2("", "/", &[]).unwrap_err(), "no controllers for memory, pids, cpu");
     }
 }

@@ -24,27 +24,85 @@ pub(crate) use detect::{Hierarchy, remove_tree};
 pub(crate) struct Counters {
     pub(crate) cpu: Duration,
     pub(crate) oom_kills: u64,
+    /// Times the group's own memory limit was why; `None` where only the peak can tell.
+    pub(crate) own_ooms: Option<u64>,
     pub(crate) forks_refused: u64,
     pub(crate) memory_peak: u64,
     pub(crate) processes_peak: u32,
+}
+
+/// What a run found when it began.
+#[derive(Clone, Copy, Debug, Default)]
+struct Start {
+    counters: Counters,
+    /// Memory that an earlier run left charged: page cache, kernel objects not yet freed.
+    memory_left: u64,
+}
+
+/// What the kernel refused a tree, and in whose name. It counts for a group what a limit above it, or the whole
+/// machine's end of memory, did there too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusals {
+    None,
+    ByOwnLimit,
+    FromAbove,
+}
+
+impl Refusals {
+    const fn of(count: u64, own: bool) -> Self {
+        match (count, own) {
+            (0, _) => Self::None,
+            (_, true) => Self::ByOwnLimit,
+            (_, false) => Self::FromAbove,
+        }
+    }
 }
 
 /// What one run used, as far as its group knows.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Account {
     pub(crate) cpu: Duration,
-    pub(crate) oom_kills: u64,
-    pub(crate) forks_refused: u64,
+    pub(crate) oom_kills: Refusals,
+    pub(crate) forks_refused: Refusals,
     pub(crate) memory: ByteSize,
     pub(crate) processes: u32,
+}
+
+impl Account {
+    fn since(start: &Start, now: &Counters, limits: &Limits) -> Self {
+        /// The kernel kills for want of no more than eight pages at once, so a limit that was the cause was this near.
+        const NEAR: u64 = 1024 * 1024;
+        let before = &start.counters;
+        let memory_is_own = match (before.own_ooms, now.own_ooms) {
+            (Some(before), Some(now)) => now > before,
+            (None, _) | (_, None) => now.memory_peak.saturating_add(NEAR) >= limits.memory.as_u64(),
+        };
+        // A kernel that tells no peak leaves the cage's own limit as the likelier one.
+        let processes_are_own = now.processes_peak == 0 || now.processes_peak >= limits.processes;
+        // A peak that did not rise may be an earlier run's: unknown is honest, an old number is not.
+        let memory_rose = now.memory_peak > before.memory_peak;
+        Self {
+            cpu: now.cpu.saturating_sub(before.cpu),
+            oom_kills: Refusals::of(now.oom_kills.saturating_sub(before.oom_kills), memory_is_own),
+            forks_refused: Refusals::of(
+                now.forks_refused.saturating_sub(before.forks_refused),
+                processes_are_own,
+            ),
+            memory: ByteSize::bytes(if memory_rose {
+                now.memory_peak.saturating_sub(start.memory_left)
+            } else {
+                0
+            }),
+            processes: if now.processes_peak > before.processes_peak { now.processes_peak } else { 0 },
+        }
+    }
 }
 
 /// The group of one slot.
 #[derive(Debug)]
 pub(crate) struct SlotCgroup {
     version: Version,
-    /// Counters when the current run began.
-    before: Counters,
+    start: Start,
     /// Counters at the last account. Nothing is counted while the group is empty, so they are also what the next run
     /// begins with. `None` if the last run was not accounted for.
     last: Option<Counters>,
@@ -58,13 +116,13 @@ enum Version {
 }
 
 impl SlotCgroup {
-    /// Makes the group `<base>/<block>/<slot>` in every hierarchy that matters.
+    /// Makes the group `name` below every root of the hierarchy.
     pub(crate) fn create(hierarchy: &Hierarchy, name: &Path) -> Result<Self, GroupError> {
         let version = match hierarchy {
             Hierarchy::V1(roots) => Version::V1(v1::Group::create(roots, name)?),
             Hierarchy::V2(root) => Version::V2(v2::Group::create(root, name)?),
         };
-        Ok(Self { version, before: Counters::default(), last: None, limits: None })
+        Ok(Self { version, start: Start::default(), last: None, limits: None })
     }
 
     /// How a program enters, and the descriptors it needs for that.
@@ -78,19 +136,22 @@ impl SlotCgroup {
     /// Sets the limits and the counters' starting values. The group must be empty.
     pub(crate) fn begin(&mut self, limits: &Limits) -> Result<(), GroupError> {
         let wanted = (limits.memory, limits.processes);
-        if self.limits != Some(wanted) {
-            self.limits = None;
+        // Whatever fails below, the next run relies on neither of these.
+        let (last, set) = (self.last.take(), self.limits.take());
+        if let Version::V1(group) = &mut self.version {
+            group.renew(last.as_ref())?;
+        }
+        if set != Some(wanted) {
             match &mut self.version {
                 Version::V1(group) => group.limit(limits)?,
                 Version::V2(group) => group.limit(limits)?,
             }
-            self.limits = Some(wanted);
         }
-        let last = self.last.take().map_or_else(|| self.counters(), Ok)?;
-        self.before = match &mut self.version {
+        self.start = match &mut self.version {
             Version::V1(group) => group.begin(last)?,
             Version::V2(group) => group.begin(last)?,
         };
+        self.limits = Some(wanted);
         Ok(())
     }
 
@@ -100,28 +161,17 @@ impl SlotCgroup {
             Version::V1(group) => group.cpu()?,
             Version::V2(group) => group.cpu()?,
         };
-        Ok(now.saturating_sub(self.before.cpu))
+        Ok(now.saturating_sub(self.start.counters.cpu))
     }
 
     /// What the current run used. Final once its tree is dead.
-    pub(crate) fn account(&mut self) -> Result<Account, GroupError> {
-        let now = self.counters()?;
+    pub(crate) fn account(&mut self, limits: &Limits) -> Result<Account, GroupError> {
+        let now = match &self.version {
+            Version::V1(group) => group.counters()?,
+            Version::V2(group) => group.counters()?,
+        };
         self.last = Some(now);
-        Ok(Account {
-            cpu: now.cpu.saturating_sub(self.before.cpu),
-            oom_kills: now.oom_kills.saturating_sub(self.before.oom_kills),
-            forks_refused: now.forks_refused.saturating_sub(self.before.forks_refused),
-            memory: ByteSize::bytes(now.memory_peak.saturating_sub(self.before.memory_peak)),
-            // A peak that did not rise may be an earlier run's: unknown is honest, an old number is not.
-            processes: if now.processes_peak > self.before.processes_peak { now.processes_peak } else { 0 },
-        })
-    }
-
-    fn counters(&self) -> Result<Counters, GroupError> {
-        match &self.version {
-            Version::V1(group) => group.counters(),
-            Version::V2(group) => group.counters(),
-        }
+        Ok(Account::since(&self.start, &now, limits))
     }
 }
 
@@ -138,5 +188,48 @@ pub(crate) struct GroupError {
 impl GroupError {
     fn new(action: &'static str, path: &Path, errno: Errno) -> Self {
         Self { action, path: path.to_owned(), source: errno.into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1024 * 1024;
+
+    fn check(before: Counters, now: Counters, expected: (Refusals, Refusals, u64)) {
+        let start = Start { counters: before, memory_left: before.memory_peak / 5 };
+        let limits = Limits { memory: ByteSize::mib(64), processes: 8, ..Limits::default() };
+        let account = Account::since(&start, &now, &limits);
+        assert_eq!((account.oom_kills, account.forks_refused, account.memory.as_u64()), expected, "{now:?}");
+    }
+
+    #[test]
+    fn a_refusal_is_the_limits_own_only_if_the_limit_was_met() {
+        use Refusals::{ByOwnLimit, FromAbove, None as Nothing};
+        let calm = Counters::default();
+        let now = |memory_peak, processes_peak| Counters {
+            oom_kills: 1,
+            forks_refused: 1,
+            memory_peak,
+            processes_peak,
+            ..calm
+        };
+        check(calm, calm, (Nothing, Nothing, 0));
+        check(calm, now(64 * MIB, 8), (ByOwnLimit, ByOwnLimit, 64 * MIB));
+        check(calm, now(40 * MIB, 7), (FromAbove, FromAbove, 40 * MIB));
+        check(calm, now(40 * MIB, 0), (FromAbove, ByOwnLimit, 40 * MIB));
+        // Where the kernel says whose limit it was, the peak is not asked.
+        let telling = |own_ooms, counters| Counters { own_ooms: Some(own_ooms), ..counters };
+        check(telling(3, calm), telling(3, now(64 * MIB, 8)), (FromAbove, ByOwnLimit, 64 * MIB));
+        check(telling(3, calm), telling(4, now(40 * MIB, 8)), (ByOwnLimit, ByOwnLimit, 40 * MIB));
+    }
+
+    #[test]
+    fn an_earlier_peak_is_not_this_runs_figure() {
+        let before = Counters { memory_peak: 50 * MIB, ..Counters::default() };
+        let peak = |memory_peak| Counters { memory_peak, ..before };
+        check(before, peak(50 * MIB), (Refusals::None, Refusals::None, 0));
+        check(before, peak(51 * MIB), (Refusals::None, Refusals::None, 41 * MIB));
     }
 }

@@ -1,7 +1,6 @@
 //! Version 1: one group in each of three hierarchies.
 
 use std::fs;
-use std::io;
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,9 +9,9 @@ use rollcage_types::Limits;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
-use super::detect::{OWN, V1Roots};
+use super::detect::{V1Roots, remove_emptied};
 use super::file::GroupFile;
-use super::{Counters, GroupError};
+use super::{Counters, GroupError, Start};
 
 #[derive(Debug)]
 pub(super) struct Group {
@@ -55,7 +54,7 @@ const READ: OFlags = OFlags::RDONLY;
 const WRITE: OFlags = OFlags::WRONLY;
 
 fn make(root: &Path, name: &Path) -> Result<PathBuf, GroupError> {
-    let path = root.join(OWN).join(name);
+    let path = root.join(name);
     fs::create_dir_all(&path).map_err(|source| GroupError {
         action: "create",
         path: path.clone(),
@@ -98,15 +97,22 @@ impl Group {
         self.pids.limit(limits.processes)
     }
 
-    pub(super) fn begin(&mut self, last: Counters) -> Result<Counters, GroupError> {
-        // Memory an earlier run left charged (page cache, kernel objects not yet freed) is not this run's.
+    /// Makes sure that the peak of processes is the next run's. It cannot be reset, so a group that has had more than one
+    /// task is replaced, and so is one of which nothing is known. Most runs are a single task and keep theirs.
+    pub(super) fn renew(&mut self, last: Option<&Counters>) -> Result<(), GroupError> {
+        if last.is_some_and(|last| last.processes_peak <= 1) { Ok(()) } else { self.pids.make_anew() }
+    }
+
+    /// The counters a run begins with, after [`Group::renew`].
+    pub(super) fn begin(&mut self, last: Option<Counters>) -> Result<Start, GroupError> {
         self.memory.peak.write("0")?;
-        let memory_peak = self.memory.usage.number()?;
-        if last.processes_peak <= 1 {
-            return Ok(Counters { memory_peak, processes_peak: 0, ..last });
-        }
-        self.pids.make_anew()?;
-        Ok(Counters { memory_peak, processes_peak: 0, forks_refused: 0, ..last })
+        let memory_left = self.memory.usage.number()?;
+        let kept = match last {
+            Some(last) if last.processes_peak <= 1 => last,
+            Some(last) => Counters { forks_refused: 0, ..last },
+            None => self.counters()?,
+        };
+        Ok(Start { memory_left, counters: Counters { memory_peak: memory_left, processes_peak: 0, ..kept } })
     }
 
     pub(super) fn cpu(&self) -> Result<Duration, GroupError> {
@@ -118,6 +124,7 @@ impl Group {
         Ok(Counters {
             cpu: self.cpu()?,
             oom_kills: self.memory.events.keyed_number("oom_kill")?,
+            own_ooms: None,
             forks_refused: self.pids.events.keyed_number("max")?,
             memory_peak: self.memory.peak.number()?,
             processes_peak: u32::try_from(processes).unwrap_or(u32::MAX),
@@ -171,14 +178,14 @@ impl PidsGroup {
         Ok(())
     }
 
-    /// The peak of a group cannot be reset, so a group that has had more than one task is replaced. Most runs are a
-    /// single task and keep theirs.
+    /// If this fails half-way the group's files may be those of the removed one, and it must be called again before any is
+    /// used.
     fn make_anew(&mut self) -> Result<(), GroupError> {
-        match fs::remove_dir(&self.path) {
-            Ok(()) => {}
-            Err(source) if source.kind() == io::ErrorKind::NotFound => {}
-            Err(source) => return Err(GroupError { action: "remove", path: self.path.clone(), source }),
-        }
+        remove_emptied(&self.path).map_err(|source| GroupError {
+            action: "remove",
+            path: self.path.clone(),
+            source,
+        })?;
         fs::create_dir(&self.path).map_err(|source| GroupError {
             action: "create",
             path: self.path.clone(),

@@ -2,15 +2,14 @@
 
 use std::fs;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use rollcage_types::Limits;
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
-use super::detect::OWN;
 use super::file::GroupFile;
-use super::{Counters, GroupError};
+use super::{Counters, GroupError, Start};
 
 #[derive(Debug)]
 pub(super) struct Group {
@@ -19,7 +18,7 @@ pub(super) struct Group {
     swap_max: Option<GroupFile>,
     memory_events: GroupFile,
     memory_current: GroupFile,
-    /// Since Linux 5.19; written to, it counts anew for this descriptor (since 6.12).
+    /// Since Linux 5.19. Since 6.12 a write makes it count anew, for readers of this descriptor.
     memory_peak: Option<GroupFile>,
     pids_max: GroupFile,
     pids_events: GroupFile,
@@ -38,8 +37,7 @@ fn delegate(path: &Path) -> Result<(), GroupError> {
 
 impl Group {
     pub(super) fn create(root: &Path, name: &Path) -> Result<Self, GroupError> {
-        let own = root.join(OWN);
-        let path = own.join(name);
+        let path = root.join(name);
         fs::create_dir_all(&path).map_err(|source| GroupError {
             action: "create",
             path: path.clone(),
@@ -47,8 +45,7 @@ impl Group {
         })?;
         // Every level above the group must pass the controllers on.
         delegate(root)?;
-        let mut level: PathBuf = own;
-        delegate(&level)?;
+        let mut level = root.to_owned();
         for part in name.parent().into_iter().flat_map(Path::components) {
             level.push(part);
             delegate(&level)?;
@@ -86,12 +83,14 @@ impl Group {
         self.pids_max.write(&limits.processes.to_string())
     }
 
-    pub(super) fn begin(&mut self, last: Counters) -> Result<Counters, GroupError> {
-        if let Some(peak) = &self.memory_peak {
-            // Kernels before 6.12 refuse; the difference to current usage is then an upper bound.
-            let _reset = peak.try_write("reset");
-        }
-        Ok(Counters { memory_peak: self.memory_current.number()?, ..last })
+    /// The counters a run begins with.
+    pub(super) fn begin(&mut self, last: Option<Counters>) -> Result<Start, GroupError> {
+        let kept = last.map_or_else(|| self.counters(), Ok)?;
+        // Where the kernel refuses, the peak is that of all runs so far.
+        let reset = self.memory_peak.as_ref().is_some_and(|peak| peak.try_write("reset").is_ok());
+        let memory_left = self.memory_current.number()?;
+        let memory_peak = if reset { memory_left } else { kept.memory_peak };
+        Ok(Start { memory_left, counters: Counters { memory_peak, ..kept } })
     }
 
     pub(super) fn cpu(&self) -> Result<Duration, GroupError> {
@@ -103,6 +102,7 @@ impl Group {
         Ok(Counters {
             cpu: self.cpu()?,
             oom_kills: self.memory_events.keyed_number("oom_kill")?,
+            own_ooms: Some(self.memory_events.keyed_number("oom")?),
             forks_refused: self.pids_events.keyed_number("max")?,
             memory_peak: self.memory_peak.as_ref().map_or(Ok(0), GroupFile::number)?,
             processes_peak: u32::try_from(processes).unwrap_or(u32::MAX),
