@@ -153,8 +153,8 @@ pub(crate) fn plan_failed(error: PlanError) -> Failure {
 pub(crate) fn eval_failed(error: EvalError) -> Failure {
     match error {
         EvalError::Language(unknown) => {
-            let known = format!("known languages are {}", unknown.known.join(", "));
-            Failure::bad_input(anyhow::anyhow!("no language is called `{}`", unknown.word)).with_hint(known)
+            let hint = unknown.hint();
+            Failure::bad_input(unknown).with_hint(hint)
         }
         EvalError::Toolchain(error) => toolchain_failed(error),
         EvalError::Store(error) => store_failed(error),

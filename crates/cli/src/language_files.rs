@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use rollcage_language::{Language, LanguageError, LanguageSet, LanguageSetError, UnknownLanguage};
+use rollcage_language::{Language, LanguageSet, LanguageSetError};
 
 use crate::failure::Failure;
 
@@ -43,12 +43,7 @@ pub(crate) type Origins = BTreeMap<String, String>;
 
 /// The language called `word`, or a failure that says what it may have meant.
 pub(crate) fn find(set: &LanguageSet, word: &str) -> Result<Arc<Language>, Failure> {
-    set.find(word).map(Arc::clone).map_err(|unknown| {
-        let UnknownLanguage { word, suggestion, known } = unknown;
-        let meant = suggestion.map(|suggestion| format!("did you mean `{suggestion}`? ")).unwrap_or_default();
-        Failure::usage(format!("no language is called `{word}`"))
-            .with_hint(format!("{meant}known languages are {}", known.join(", ")))
-    })
+    set.find(word).map(Arc::clone).map_err(|unknown| Failure::usage(&unknown).with_hint(unknown.hint()))
 }
 
 /// The languages called `words`, or all of them where none is named.
@@ -83,18 +78,7 @@ fn read_directory(directory: &Path) -> Result<Vec<(String, String)>, Failure> {
     paths.into_iter().map(read).collect()
 }
 
-/// These errors carry their advice in their text; here it goes where all advice goes.
 fn bad_set(error: LanguageSetError) -> Failure {
-    match error {
-        LanguageSetError::File(error) => {
-            let hint = error.hint.clone();
-            let failure = Failure::bad_input(LanguageError { hint: None, ..error });
-            hint.into_iter().fold(failure, Failure::with_hint)
-        }
-        LanguageSetError::Clash { word, first, second } => {
-            let message =
-                anyhow::anyhow!("`{first}` and `{second}` both define the language or alias `{word}`");
-            Failure::bad_input(message).with_hint("give one of them another `name`, or drop the alias")
-        }
-    }
+    let hint = error.hint();
+    hint.into_iter().fold(Failure::bad_input(error), Failure::with_hint)
 }

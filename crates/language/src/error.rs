@@ -21,11 +21,7 @@ impl fmt::Display for LanguageError {
         if let Some((line, column)) = self.position {
             write!(f, ":{line}:{column}")?;
         }
-        write!(f, ": {}", self.problem)?;
-        match &self.hint {
-            Some(hint) => write!(f, "\nhint: {hint}"),
-            None => Ok(()),
-        }
+        write!(f, ": {}", self.problem)
     }
 }
 
@@ -38,9 +34,7 @@ pub enum LanguageSetError {
     #[error(transparent)]
     File(#[from] LanguageError),
     /// Two files claim one name or alias.
-    #[error(
-        "`{first}` and `{second}` both define the language or alias `{word}`\nhint: give one of them another `name`, or drop the alias"
-    )]
+    #[error("`{first}` and `{second}` both define the language or alias `{word}`")]
     Clash {
         /// What both claim.
         word: String,
@@ -51,8 +45,19 @@ pub enum LanguageSetError {
     },
 }
 
+impl LanguageSetError {
+    /// What would mend it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::File(error) => error.hint.clone(),
+            Self::Clash { .. } => Some("give one of them another `name`, or drop the alias".to_owned()),
+        }
+    }
+}
+
 /// Nobody defines this language.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no language is called `{word}`")]
 pub struct UnknownLanguage {
     /// What was asked for.
     pub word: String,
@@ -62,14 +67,10 @@ pub struct UnknownLanguage {
     pub known: Vec<String>,
 }
 
-impl fmt::Display for UnknownLanguage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "no language is called `{}`\nhint: ", self.word)?;
-        if let Some(suggestion) = &self.suggestion {
-            write!(f, "did you mean `{suggestion}`? ")?;
-        }
-        write!(f, "known languages are {}", self.known.join(", "))
+impl UnknownLanguage {
+    /// What was meant, as far as that can be guessed, and what there is.
+    pub fn hint(&self) -> String {
+        let meant = self.suggestion.as_ref().map(|word| format!("did you mean `{word}`? "));
+        format!("{}known languages are {}", meant.unwrap_or_default(), self.known.join(", "))
     }
 }
-
-impl std::error::Error for UnknownLanguage {}

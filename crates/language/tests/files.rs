@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rollcage_language::{Container, Expected, Install, Language, SessionKind};
+use rollcage_language::{Container, Expected, Install, Language, LanguageError, SessionKind};
 use rollcage_types::ByteSize;
 
 const MINIMAL: &str = "prompt: p\nfilename: a.x\nexecute: x a.x\n";
@@ -12,7 +12,13 @@ fn parse(text: &str) -> Language {
 }
 
 fn refused(text: &str) -> String {
-    Language::parse("dir/lang.yaml", text).expect_err("the file is wrong").to_string()
+    told(&Language::parse("dir/lang.yaml", text).expect_err("the file is wrong"))
+}
+
+/// The message, and the advice as commands print it.
+fn told(error: &LanguageError) -> String {
+    let hint = error.hint.as_ref().map(|hint| format!("\nhint: {hint}"));
+    format!("{error}{}", hint.unwrap_or_default())
 }
 
 #[test]
@@ -129,7 +135,7 @@ fn mistakes_are_told_with_position_and_hint() {
 
 #[test]
 fn a_file_without_a_usable_name_is_refused() {
-    let message = Language::parse("dir/my lang.yaml", MINIMAL).unwrap_err().to_string();
+    let message = told(&Language::parse("dir/my lang.yaml", MINIMAL).unwrap_err());
     assert!(
         message.contains("`my lang` is not a name") && message.ends_with("hint: give it a `name`"),
         "{message}"

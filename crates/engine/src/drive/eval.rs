@@ -66,7 +66,7 @@ pub enum EvalProgress<'a> {
 #[derive(Debug, thiserror::Error)]
 pub enum EvalError {
     /// Nobody defines a language.
-    #[error("no language is called `{}`", .0.word)]
+    #[error(transparent)]
     Language(Box<UnknownLanguage>),
     /// A language cannot be used here.
     #[error(transparent)]

@@ -130,11 +130,12 @@ pub enum PlanError {
         task: String,
     },
     /// A task or the run file names a language nobody defines.
-    #[error("task `{task}`: no language is called `{}`", source.word)]
+    #[error("task `{task}`")]
     Language {
         /// The task.
         task: String,
-        /// What it may have meant; not a source, because its text repeats this one.
+        /// Which.
+        #[source]
         source: Box<UnknownLanguage>,
     },
     /// The policy cannot be asked.
@@ -158,10 +159,7 @@ impl PlanError {
             Self::Format(error) => error.hint.clone(),
             Self::Row { source, .. } => source.hint.clone(),
             Self::NoLanguage { .. } => Some("add one, as in `environment: {language: python}`".to_owned()),
-            Self::Language { source, .. } => {
-                let meant = source.suggestion.as_ref().map(|word| format!("did you mean `{word}`? "));
-                Some(format!("{}known languages are {}", meant.unwrap_or_default(), source.known.join(", ")))
-            }
+            Self::Language { source, .. } => Some(source.hint()),
             Self::Read { .. }
             | Self::Gzip { .. }
             | Self::NoTask { .. }

@@ -61,7 +61,7 @@ pub struct ReplayedTurn {
 #[derive(Debug, thiserror::Error)]
 pub enum InterCodeError {
     /// Nobody defines Python.
-    #[error("no language is called `{}`", .0.word)]
+    #[error(transparent)]
     Language(Box<UnknownLanguage>),
     /// Python cannot be used here.
     #[error(transparent)]
