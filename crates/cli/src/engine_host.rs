@@ -137,7 +137,7 @@ pub(crate) fn store_failed(error: StoreError) -> Failure {
 pub(crate) fn toolchain_failed(error: ToolchainError) -> Failure {
     let code = match &error {
         ToolchainError::Missing { .. } | ToolchainError::Broken { .. } => ExitCode::MissingToolchain,
-        ToolchainError::Sandbox { .. } => ExitCode::Infrastructure,
+        ToolchainError::Unclear { .. } | ToolchainError::Sandbox { .. } => ExitCode::Infrastructure,
     };
     let hint = error.hint();
     hint.into_iter().fold(Failure::new(code, error), Failure::with_hint)

@@ -6,13 +6,13 @@
 
 use std::collections::BTreeMap;
 use std::ops::AddAssign;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rollcage_language::LanguageSet;
 use rollcage_sandbox::{Cancel, Host, SandboxError};
 use rollcage_types::{ExecOutcome, ExecRequest};
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::{OnceCell, Semaphore};
 
 use super::compile_cache::CompileCache;
 use super::toolchain::Toolchain;
@@ -60,12 +60,15 @@ pub struct Engine {
     shared: Arc<Shared>,
 }
 
+/// Set once it has been asked.
+pub(super) type KnownToolchain = OnceCell<Arc<Toolchain>>;
+
 #[derive(Debug)]
 struct Shared {
     host: Arc<Host>,
     languages: LanguageSet,
     permits: Arc<Semaphore>,
-    toolchains: Mutex<BTreeMap<String, Arc<Toolchain>>>,
+    toolchains: Mutex<BTreeMap<String, Arc<KnownToolchain>>>,
     compile_cache: CompileCache,
 }
 
@@ -125,8 +128,10 @@ impl Engine {
         unreachable!("the last attempt returns")
     }
 
-    pub(super) fn toolchains(&self) -> &Mutex<BTreeMap<String, Arc<Toolchain>>> {
-        &self.shared.toolchains
+    /// What is known of the toolchain of the language with this name; who waits for it waits for nothing else.
+    pub(super) fn known_toolchain(&self, language: &str) -> Arc<KnownToolchain> {
+        let mut toolchains = self.shared.toolchains.lock().expect("nothing panics while it holds the lock");
+        Arc::clone(toolchains.entry(language.to_owned()).or_default())
     }
 
     pub(super) fn compile_cache(&self) -> &CompileCache {

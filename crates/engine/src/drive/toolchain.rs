@@ -5,13 +5,16 @@ use std::sync::Arc;
 use rollcage_api::{FingerprintRecord, LimitsRecord, MechanismRecord, ToolchainRecord};
 use rollcage_language::{Install, Language};
 use rollcage_sandbox::SandboxError;
-use rollcage_types::{ByteSize, CapturePlan, ExecRequest, Limits};
+use rollcage_types::{ByteSize, CapturePlan, ExecRequest, Limits, Termination};
 
 use super::engine::Engine;
 
 /// Names the first of its arguments that is not a program, and fails.
 const FIND_MISSING: &str =
     "for name do command -v \"$name\" >/dev/null 2>&1 || { printf %s \"$name\"; exit 3; }; done";
+
+/// The code it fails with. Any other is not its answer.
+const IS_MISSING: u8 = 3;
 
 /// Bytes kept of what a toolchain says of itself. Only its first line is recorded.
 const VERSION_BYTES_MAX: ByteSize = ByteSize::kib(4);
@@ -50,6 +53,14 @@ pub enum ToolchainError {
         /// What happened.
         why: String,
     },
+    /// We looked, and did not learn it.
+    #[error("cannot tell whether the toolchain of language `{language}` is installed: {why}")]
+    Unclear {
+        /// The language.
+        language: String,
+        /// How looking ended.
+        why: String,
+    },
     /// We could not look.
     #[error("cannot look for the toolchain of language `{language}`")]
     Sandbox {
@@ -72,7 +83,7 @@ impl ToolchainError {
             Self::Broken { .. } => {
                 Some("install it again, or correct `version` in the language file".to_owned())
             }
-            Self::Sandbox { .. } => None,
+            Self::Unclear { .. } | Self::Sandbox { .. } => None,
         }
     }
 }
@@ -80,14 +91,8 @@ impl ToolchainError {
 impl Engine {
     /// The toolchain of `language`, asked once and remembered.
     pub async fn toolchain(&self, language: &Language) -> Result<Arc<Toolchain>, ToolchainError> {
-        // Held while asking, so that a language many samples are in is asked once and not by each.
-        let mut known = self.toolchains().lock().await;
-        if let Some(toolchain) = known.get(&language.name) {
-            return Ok(Arc::clone(toolchain));
-        }
-        let toolchain = Arc::new(self.ask(language).await?);
-        known.insert(language.name.clone(), Arc::clone(&toolchain));
-        Ok(toolchain)
+        let known = self.known_toolchain(&language.name);
+        known.get_or_try_init(|| async { self.ask(language).await.map(Arc::new) }).await.map(Arc::clone)
     }
 
     /// What identifies the environment that runs in `languages` have.
@@ -124,7 +129,7 @@ impl Engine {
             .await
             .map_err(sandbox)?
             .outcome;
-        if !found.termination.is_success() {
+        if found.termination == (Termination::Exited { code: IS_MISSING }) {
             let install = match &language.install {
                 Some(Install::Shell(line)) => Some(line.clone()),
                 Some(Install::ContainerInstructions(_)) | None => None,
@@ -133,6 +138,12 @@ impl Engine {
                 language: name(),
                 program: found.stdout.to_text(),
                 install,
+            });
+        }
+        if !found.termination.is_success() {
+            return Err(ToolchainError::Unclear {
+                language: name(),
+                why: format!("{:?}", found.termination),
             });
         }
         let version = match &language.version {
