@@ -1,7 +1,7 @@
 //! What a session can fail at. None of these is an outcome of the new cell.
 
 use rollcage_sandbox::SandboxError;
-use rollcage_types::{LimitKind, RelativePath, Termination};
+use rollcage_types::{RelativePath, Termination};
 
 use crate::report::Ending;
 
@@ -83,7 +83,8 @@ impl SessionError {
     /// Whether the same cell may succeed if it is run again.
     pub const fn is_retryable(&self) -> bool {
         match self {
-            Self::ReplayStopped { termination, .. } => is_shortage_of_time(*termination),
+            // A replay that ran out of time says more about the host's load than about the cells.
+            Self::ReplayStopped { termination, .. } => termination.is_out_of_time(),
             Self::Sandbox(error) => error.is_retryable(),
             Self::Closed
             | Self::Poisoned { .. }
@@ -92,15 +93,5 @@ impl SessionError {
             | Self::ReplayTooLong { .. }
             | Self::Diverged { .. } => false,
         }
-    }
-}
-
-/// A replay that ran out of time says more about the host's load than about the cells.
-const fn is_shortage_of_time(termination: Termination) -> bool {
-    match termination {
-        Termination::LimitExceeded(kind) => {
-            matches!(kind, LimitKind::CpuTime | LimitKind::WallTime | LimitKind::IdleTime)
-        }
-        Termination::Exited { .. } | Termination::Signaled { .. } | Termination::Cancelled => false,
     }
 }

@@ -145,6 +145,21 @@ impl Termination {
     pub const fn is_success(self) -> bool {
         matches!(self, Self::Exited { code: 0 })
     }
+
+    /// Whether a limit on time ended it. Such an end says something about the host's load too.
+    pub const fn is_out_of_time(self) -> bool {
+        match self {
+            Self::LimitExceeded(kind) => match kind {
+                LimitKind::CpuTime | LimitKind::WallTime | LimitKind::IdleTime => true,
+                LimitKind::Memory
+                | LimitKind::Output
+                | LimitKind::Processes
+                | LimitKind::FileSize
+                | LimitKind::DiskSpace => false,
+            },
+            Self::Exited { .. } | Self::Signaled { .. } | Self::Cancelled => false,
+        }
+    }
 }
 
 /// Everything known about a finished run. A crash, a limit or a wrong answer is an outcome, not an error.

@@ -13,6 +13,7 @@ use rollcage_judge::{Bootstrap, Disclosure};
 
 use super::eval::{Args, PolicyOptions};
 use super::eval_report;
+use super::judge::exit_code;
 use super::rollout::{self, carry_out};
 use crate::dataset_files::DatasetFile;
 use crate::engine_host::{plan_failed, store_failed};
@@ -31,9 +32,13 @@ pub(super) fn run(args: &Args, dataset: &DatasetFile) -> Result<u8, Failure> {
     let report = EvalReport::new(&args.dataset, &judged, &ks, &Bootstrap::default(), Disclosure::Expected);
     eval_report::print(&report, &args.store, args.json)?;
     rollout::note_failures(&result, None);
-    let code = rollout::exit_code(&result);
-    let is_unjudged = code == ExitCode::Success && report.judge_errors > 0;
-    let code = if is_unjudged { ExitCode::Infrastructure } else { code };
+    let code =
+        match (rollout::exit_code(&result), exit_code(judged.iter().map(|(_, _, judgement)| judgement))) {
+            // A policy is measured here, not examined.
+            (ExitCode::Success, ExitCode::NotAccepted) => ExitCode::Success,
+            (ExitCode::Success, judged) => judged,
+            (failed, _) => failed,
+        };
     Ok(code.number())
 }
 

@@ -20,21 +20,22 @@ pub fn policy_judgements(
         let answer = record.judgement.as_ref().and_then(JudgedRecord::from_value);
         let answer = answer.and_then(|judged| judged.to_judged());
         let stop = record.stop_reason.unwrap_or_default();
-        let judgement = match (record.status, answer, record.reward) {
+        let judgement = match (record.status, record.reward, answer) {
             (TrajectoryStatus::Running, _, _) => unscorable("the sample is not finished", true),
-            (TrajectoryStatus::Finished, Some(JudgedAnswer::Unscorable(why)), _) => {
+            (TrajectoryStatus::Finished, _, Some(JudgedAnswer::Unscorable(why))) => {
                 Judgement::Unscorable(why)
             }
-            (TrajectoryStatus::Finished, Some(JudgedAnswer::Scored { verdict, reward, reason }), _) => {
+            // Without a reward there is no number, whatever was judged before we or the server failed.
+            (TrajectoryStatus::Finished, None, Some(JudgedAnswer::Scored { .. }) | None) => {
+                unscorable(record.failure.as_deref().unwrap_or(&stop), false)
+            }
+            (TrajectoryStatus::Finished, Some(_), Some(JudgedAnswer::Scored { verdict, reward, reason })) => {
                 let score = Score::new(reward.value()).unwrap_or(Score::ZERO);
                 scored(verdict, score, reason)
             }
-            (TrajectoryStatus::Finished, None, Some(_)) => {
+            (TrajectoryStatus::Finished, Some(_), None) => {
                 let reason = format!("the policy gave no program ({stop})");
                 scored(Verdict::WrongAnswer, Score::ZERO, Some(reason))
-            }
-            (TrajectoryStatus::Finished, None, None) => {
-                unscorable(record.failure.as_deref().unwrap_or(&stop), false)
             }
         };
         (TaskId::new(record.task_id), record.sample_index, judgement)

@@ -100,8 +100,9 @@ impl From<TrajectoryRecord> for Row {
             TrajectoryStatus::Running => false,
         };
         let verdict = match (&judged, record.reward) {
-            (Some(JudgedRecord::Scored { verdict, .. }), _) => verdict.clone(),
-            (Some(JudgedRecord::Unscorable { .. }), _) | (None, None) => UNSCORABLE.to_owned(),
+            // An answer may have been judged before what followed failed; then it is not the one that counts.
+            (_, None) | (Some(JudgedRecord::Unscorable { .. }), Some(_)) => UNSCORABLE.to_owned(),
+            (Some(JudgedRecord::Scored { verdict, .. }), Some(_)) => verdict.clone(),
             (None, Some(_)) => NO_ANSWER.to_owned(),
         };
         Self {
@@ -136,4 +137,44 @@ impl From<JudgementRecord> for Row {
 
 fn to_seconds(millis: u64) -> f64 {
     millis as f64 / 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn only_a_reward_makes_a_verdict_count() {
+        let accepted = json!({"scored": {"verdict": "accepted", "reward": 1.0, "reason": null}});
+        let wrong = json!({"scored": {"verdict": "wrong_answer", "reward": 0.0, "reason": null}});
+        for (judgement, reward, verdict, is_accepted) in [
+            (Some(&accepted), Some(1.0), "accepted", true),
+            (Some(&wrong), Some(0.0), "wrong_answer", false),
+            (Some(&wrong), None, UNSCORABLE, false),
+            (None, Some(0.0), NO_ANSWER, false),
+            (None, None, UNSCORABLE, false),
+        ] {
+            let row = Row::from(TrajectoryRecord {
+                id: "i".to_owned(),
+                run_id: "r".to_owned(),
+                task_id: "t".to_owned(),
+                group: None,
+                sample_index: 0,
+                seed: 0,
+                language: None,
+                status: TrajectoryStatus::Finished,
+                stop_reason: Some("answered".to_owned()),
+                failure: None,
+                reward,
+                judgement: judgement.cloned(),
+            });
+            assert_eq!(
+                (row.verdict.as_str(), row.is_accepted),
+                (verdict, is_accepted),
+                "{judgement:?} {reward:?}"
+            );
+        }
+    }
 }
