@@ -102,7 +102,8 @@ fn interrupted() -> Failure {
 
 /// The store could not do what was asked.
 pub(crate) fn store_failed(error: StoreError) -> Failure {
-    let (code, hint) = match &error {
+    // What helps here is another command; what helps elsewhere too is the store's to say.
+    let (code, own) = match &error {
         StoreError::Missing { .. } => (
             ExitCode::BadInput,
             Some(
@@ -110,14 +111,12 @@ pub(crate) fn store_failed(error: StoreError) -> Failure {
             ),
         ),
         StoreError::Unknown { .. } => (ExitCode::BadInput, Some("`rollcage show` lists the runs of a store")),
-        StoreError::AmbiguousRun { .. } => (ExitCode::BadInput, Some("write more of the run's id")),
+        StoreError::AmbiguousRun { .. } => (ExitCode::BadInput, None),
         StoreError::Locked { .. } => {
             (ExitCode::Store, Some("wait for the other process, or name another file with --store"))
         }
-        StoreError::DiskFull { .. } => {
-            (ExitCode::Store, Some("free some space: what is stored so far is safe"))
-        }
-        StoreError::NotAStore { .. }
+        StoreError::DiskFull { .. }
+        | StoreError::NotAStore { .. }
         | StoreError::NewerSchema { .. }
         | StoreError::Corrupt { .. }
         | StoreError::Database { .. }
@@ -130,6 +129,7 @@ pub(crate) fn store_failed(error: StoreError) -> Failure {
         | StoreError::TrajectoryFinished { .. }
         | StoreError::WriterGone { .. } => (ExitCode::Store, None),
     };
+    let hint = own.or(error.hint());
     hint.into_iter().fold(Failure::new(code, error), Failure::with_hint)
 }
 

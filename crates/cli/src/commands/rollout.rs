@@ -135,6 +135,9 @@ pub(super) fn note_failures(result: &RolloutResult, file: Option<&Path>) {
     for failure in [&result.policy_failure, &result.infrastructure_failure].into_iter().flatten() {
         output::note(&format!("failed: {}", visible_line(failure, FAILURE_CHARACTERS_MAX)));
     }
+    if let Some(hint) = result.policy_hint {
+        output::note(&format!("hint: {hint}"));
+    }
     if result.unfinished > 0 {
         let samples = if result.unfinished == 1 { "sample is" } else { "samples are" };
         output::note(&format!("{} {samples} not finished", result.unfinished));

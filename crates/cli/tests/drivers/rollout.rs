@@ -111,6 +111,7 @@ fn a_recording_that_ends_early_ends_its_sample_without_a_number() {
     let finished = place.run(&["rollout", "run.yaml", "--json"]);
     assert_eq!(finished.code, Some(114), "{finished:?}");
     assert!(finished.stderr.contains("failed: recording"), "{finished:?}");
+    assert!(finished.stderr.contains("\nhint: "), "{finished:?}");
     for (trajectory, _) in place.conversations() {
         assert_eq!((trajectory.stop_reason.as_deref(), trajectory.reward), (Some("policy_failed"), None));
     }

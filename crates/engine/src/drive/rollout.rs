@@ -20,8 +20,9 @@ use super::toolchain::ToolchainError;
 use super::trajectory::{Ended, Shared, drive};
 use crate::store::{ResumeState, Store, StoreError};
 
-/// Trajectories in a row that a server's failure ends before the run is interrupted. Each has retried for a minute
-/// or so by itself; after so many without one success the server is down, and the rest is better left for a resume.
+/// Trajectories in a row that a failure ends before the run is interrupted. Each has retried by itself; after so many
+/// without one success the server is down or the host is broken, and the rest is better left for a resume than paid
+/// for and lost.
 const FAILURES_IN_A_ROW_MAX: usize = 16;
 
 /// Keys of a run file that may change between an interruption and its resume: where things are, not what they are.
@@ -85,6 +86,8 @@ pub struct RolloutResult {
     pub unfinished: usize,
     /// The first failure of the policy's server, if there was one.
     pub policy_failure: Option<String>,
+    /// What the user can do about that.
+    pub policy_hint: Option<&'static str>,
     /// The first failure of ours, if there was one.
     pub infrastructure_failure: Option<String>,
 }
@@ -163,6 +166,7 @@ pub async fn rollout(
         status: RunStatus::Interrupted,
         unfinished: pending.len(),
         policy_failure: None,
+        policy_hint: None,
         infrastructure_failure: None,
     };
     let outcome = drive_all(&shared, pending, concurrency, &mut result).await;
@@ -202,16 +206,20 @@ async fn drive_all(
             Some(Err(failed)) if failed.is_panic() => std::panic::resume_unwind(failed.into_panic()),
             Some(Err(_aborted)) => continue,
         };
-        let Ended { trajectory, is_stored } = ended;
+        let Ended { trajectory, is_stored, hint } = ended;
         (shared.progress)(&RolloutProgress::SampleEnded { trajectory: &trajectory, is_stored });
         result.unfinished -= usize::from(is_stored);
         match trajectory.stop {
             StopReason::PolicyFailed => {
-                result.policy_failure = result.policy_failure.take().or(trajectory.failure);
+                if result.policy_failure.is_none() {
+                    result.policy_failure = trajectory.failure;
+                    result.policy_hint = hint;
+                }
                 failures_in_a_row += usize::from(!is_stored);
             }
             StopReason::Infrastructure => {
                 result.infrastructure_failure = result.infrastructure_failure.take().or(trajectory.failure);
+                failures_in_a_row += usize::from(!is_stored);
             }
             StopReason::Cancelled => {}
             StopReason::Answered

@@ -43,14 +43,25 @@ pub(super) struct Ended {
     pub(super) trajectory: Trajectory,
     /// Whether it is stored as finished. Otherwise its turns are, and it can be resumed.
     pub(super) is_stored: bool,
+    /// What the user can do about its failure.
+    pub(super) hint: Option<&'static str>,
 }
 
 /// The answer to an open request: what the loop is told, and what the driver notes.
 struct Answer {
     event: Event,
     spent: Spent,
-    /// Set where the request failed for a reason that may be gone when the run is resumed.
+    /// Set where the request failed.
+    trouble: Option<Trouble>,
+}
+
+/// What a driver notes of a request that failed; what the loop is told of it is the event's.
+#[derive(Clone, Copy)]
+struct Trouble {
+    /// Whether the reason may be gone when the run is resumed.
     may_pass: bool,
+    /// What the user can do about it.
+    hint: Option<&'static str>,
 }
 
 type Open = Pin<Box<dyn Future<Output = Answer> + Send>>;
@@ -67,7 +78,8 @@ struct Driver {
     open: Option<Open>,
     /// Of the turn in the making.
     spent: Spent,
-    may_pass: bool,
+    /// Of the last answer.
+    trouble: Option<Trouble>,
 }
 
 /// Carries one trajectory to its end. `turns` are those already stored; `Err` means that the store failed.
@@ -113,7 +125,7 @@ pub(super) async fn drive(
         deadline: None,
         open: None,
         spent: Spent::default(),
-        may_pass: false,
+        trouble: None,
         shared,
     };
     driver.run(stored).await
@@ -138,7 +150,7 @@ async fn fail(
     });
     let trajectory = finished.expect("a loop that is told of a failure finishes");
     shared.store.finish_trajectory(&turn_records::finished(begun, &trajectory)).await?;
-    Ok(Ended { trajectory, is_stored: true })
+    Ok(Ended { trajectory, is_stored: true, hint: None })
 }
 
 impl Driver {
@@ -152,7 +164,7 @@ impl Driver {
             Ok(()) if self.shared.stop.is_requested() => Event::Cancel,
             Ok(()) => Event::Started,
             Err(CellTrouble { reason, may_pass }) => {
-                self.may_pass = may_pass;
+                self.trouble = Some(Trouble { may_pass, hint: None });
                 Event::Failed { reason }
             }
         };
@@ -201,7 +213,7 @@ impl Driver {
             answer = answer => {
                 self.open = None;
                 self.spent += answer.spent;
-                self.may_pass = answer.may_pass;
+                self.trouble = answer.trouble;
                 answer.event
             }
             () = cancel => {
@@ -245,12 +257,13 @@ impl Driver {
             match reply {
                 Ok(reply) => {
                     let event = Event::Completion { ticket, completion: reply.completion };
-                    Answer { event, spent, may_pass: false }
+                    Answer { event, spent, trouble: None }
                 }
                 Err(error) => {
                     let failure = policy_failure(&error);
                     let may_pass = failure.kind == PolicyFailureKind::Transient;
-                    Answer { event: Event::PolicyFailed { ticket, failure }, spent, may_pass }
+                    let trouble = Some(Trouble { may_pass, hint: Some(error.hint()) });
+                    Answer { event: Event::PolicyFailed { ticket, failure }, spent, trouble }
                 }
             }
         })
@@ -264,11 +277,12 @@ impl Driver {
             let CellRequest { ticket, turn: _, code, stdin } = request;
             match run_cell(&engine, &mut session, &code, stdin.as_deref(), &mut spent).await {
                 Ok(cell) => {
-                    Answer { event: Event::CellFinished { ticket, result: Ok(cell) }, spent, may_pass: false }
+                    Answer { event: Event::CellFinished { ticket, result: Ok(cell) }, spent, trouble: None }
                 }
                 Err(CellTrouble { reason, may_pass }) => {
                     let result = Err(CellFailure { reason });
-                    Answer { event: Event::CellFinished { ticket, result }, spent, may_pass }
+                    let trouble = Some(Trouble { may_pass, hint: None });
+                    Answer { event: Event::CellFinished { ticket, result }, spent, trouble }
                 }
             }
         })
@@ -282,11 +296,11 @@ impl Driver {
             let judged = judge(&engine, &task.task.problem, &task.language, &answer, options).await;
             // A policy may read the reason, so it says nothing of what was expected.
             let answer = JudgedAnswer::from_judgement(&judged.judgement, Disclosure::OwnOutput);
-            let may_pass = match &answer {
-                JudgedAnswer::Scored { .. } => false,
-                JudgedAnswer::Unscorable(why) => why.retryable,
+            let trouble = match &answer {
+                JudgedAnswer::Scored { .. } => None,
+                JudgedAnswer::Unscorable(why) => Some(Trouble { may_pass: why.retryable, hint: None }),
             };
-            Answer { event: Event::Judged { ticket, judged: answer }, spent: judged.spent, may_pass }
+            Answer { event: Event::Judged { ticket, judged: answer }, spent: judged.spent, trouble }
         })
     }
 
@@ -304,7 +318,9 @@ impl Driver {
     async fn finish(self, trajectory: Trajectory) -> Result<Ended, StoreError> {
         let is_stored = match trajectory.stop {
             StopReason::Cancelled => false,
-            StopReason::PolicyFailed | StopReason::Infrastructure => !self.may_pass,
+            StopReason::PolicyFailed | StopReason::Infrastructure => {
+                !self.trouble.is_some_and(|trouble| trouble.may_pass)
+            }
             StopReason::Answered
             | StopReason::TurnLimit
             | StopReason::TokenLimit
@@ -325,7 +341,8 @@ impl Driver {
             let record = turn_records::finished(&self.begun, &trajectory);
             self.shared.store.finish_trajectory(&record).await?;
         }
-        Ok(Ended { trajectory, is_stored })
+        let hint = self.trouble.and_then(|trouble| trouble.hint);
+        Ok(Ended { trajectory, is_stored, hint })
     }
 }
 
@@ -345,7 +362,8 @@ async fn replay(engine: &Engine, session: &Mutex<Session>, stored: &[Arc<Turn>])
                     "the cell of turn {} ended otherwise when it was run again: {:?}, then {:?}",
                     turn.index, cell.termination, again.termination
                 ),
-                may_pass: false,
+                // A cell that ran out of time says more about the host's load than about itself.
+                may_pass: again.termination.is_out_of_time(),
             });
         }
     }
