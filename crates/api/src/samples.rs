@@ -109,6 +109,7 @@ pub fn join_samples(
     let by_id: BTreeMap<&str, &DatasetItem> =
         items.iter().map(|item| (item.task.id.as_str(), item)).collect();
     let mut counts: BTreeMap<TaskId, u32> = BTreeMap::new();
+    let mut whole: BTreeMap<TaskId, Arc<Problem>> = BTreeMap::new();
     let mut joined = Vec::with_capacity(samples.len());
     for Sample { row, task_id, solution, language: own } in samples {
         let Some(item) = by_id.get(task_id.as_str()) else {
@@ -130,7 +131,10 @@ pub fn join_samples(
         };
         let (problem, solution) = match solution {
             SampleSolution::Completion(text) => (problem.clone(), text),
-            SampleSolution::Whole(text) => (Arc::new(problem.for_whole_programs()), text),
+            SampleSolution::Whole(text) => {
+                let whole = whole.entry(task_id.clone());
+                (Arc::clone(whole.or_insert_with(|| Arc::new(problem.for_whole_programs()))), text)
+            }
         };
         let count = counts.entry(task_id.clone()).or_default();
         joined.push(JoinedSample { task_id, sample_index: *count, problem, solution, language });

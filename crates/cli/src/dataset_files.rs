@@ -1,11 +1,11 @@
-//! Finding and reading the data sets that are known by name.
+//! Finding and reading data sets, and the solutions that belong to them.
 
 use std::path::{Path, PathBuf};
 
-use rollcage_api::{DatasetItem, nearest};
+use rollcage_api::{DatasetItem, JoinedSample, RowError, join_samples, nearest, read_samples};
 use rollcage_engine::drive::load_items;
 
-use crate::engine_host::plan_failed;
+use crate::engine_host::{plan_failed, read_file};
 use crate::failure::Failure;
 
 /// A data set known by name: its format, and where its authors' file lies below a directory of data.
@@ -74,4 +74,24 @@ impl DatasetFile {
     pub(crate) fn load(&self) -> Result<Vec<DatasetItem>, Failure> {
         load_items(&self.path, self.format).map(|(items, _hash)| items).map_err(plan_failed)
     }
+}
+
+/// The solutions in the file at `path`, each with its problem among `items`. There is at least one.
+pub(crate) fn load_samples(
+    path: &Path,
+    items: &[DatasetItem],
+    language: Option<&str>,
+) -> Result<Vec<JoinedSample>, Failure> {
+    let file = || format!("`{}`", path.display());
+    let wrong_row = |error: RowError| {
+        let hint = error.hint.clone();
+        let failure = Failure::bad_input(anyhow::Error::new(error).context(file()));
+        hint.into_iter().fold(failure, Failure::with_hint)
+    };
+    let samples = read_samples(&read_file(path)?).map_err(wrong_row)?;
+    if samples.is_empty() {
+        // All of nothing would be accepted.
+        return Err(Failure::bad_input(anyhow::anyhow!("{} holds no solution", file())));
+    }
+    join_samples(samples, items, language).map_err(wrong_row)
 }

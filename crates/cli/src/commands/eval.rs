@@ -1,10 +1,11 @@
 //! `rollcage eval`: a data set, and solutions for it from its authors, from a file or from a policy.
 
+use std::collections::BTreeSet;
 use std::num::NonZeroU32;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rollcage_api::{DatasetItem, EvalReport, ExitCode, JoinedSample, join_samples, read_samples};
+use rollcage_api::{DatasetItem, EvalReport, ExitCode, JoinedSample};
 use rollcage_engine::drive::{EvalProgress, Recording, eval};
 use rollcage_judge::{Bootstrap, Disclosure, JudgeOptions, Judgement};
 use rollcage_types::TaskId;
@@ -12,10 +13,11 @@ use serde_json::json;
 
 use super::judge::exit_code;
 use super::{eval_intercode, eval_policy, eval_report};
-use crate::dataset_files::DatasetFile;
-use crate::engine_host::{OnSignal, StoreOption, eval_failed, read_file, with_engine};
+use crate::dataset_files::{DatasetFile, load_samples};
+use crate::engine_host::{OnSignal, StoreOption, eval_failed, with_engine};
 use crate::failure::Failure;
 use crate::language_files::LanguagesOption;
+use crate::output;
 use crate::progress::Bar;
 
 /// Evaluate solutions or a policy on a data set
@@ -186,14 +188,16 @@ fn samples(args: &Args, solutions: &str, items: Vec<DatasetItem>) -> Result<Vec<
             })
             .collect(),
         file => {
-            let path = PathBuf::from(file);
-            let wrong_row = |error: rollcage_api::RowError| {
-                let hint = error.hint.clone();
-                let failure = Failure::bad_input(anyhow::Error::new(error).context(format!("`{file}`")));
-                hint.into_iter().fold(failure, Failure::with_hint)
-            };
-            let samples = read_samples(&read_file(&path)?).map_err(wrong_row)?;
-            join_samples(samples, &items, language).map_err(wrong_row)
+            let samples = load_samples(Path::new(file), &items, language)?;
+            let tried = samples.iter().map(|sample| &sample.task_id).collect::<BTreeSet<_>>().len();
+            if tried < items.len() {
+                let untried = items.len() - tried;
+                output::note(&format!(
+                    "{untried} of {} tasks have no solution there, and do not count",
+                    items.len()
+                ));
+            }
+            Ok(samples)
         }
     }
 }

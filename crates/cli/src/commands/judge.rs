@@ -4,12 +4,12 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use rollcage_api::{AgnosticsDetail, ExitCode, ResultRow, join_samples, read_samples};
+use rollcage_api::{AgnosticsDetail, ExitCode, ResultRow};
 use rollcage_engine::drive::{AgnosticsError, Engine, Evaluated, eval, serve_agnostics};
 use rollcage_judge::{Blame, Disclosure, JudgeOptions, Judgement, StopRule};
 
-use crate::dataset_files::DatasetFile;
-use crate::engine_host::{OnSignal, eval_failed, read_file, toolchain_failed, with_engine};
+use crate::dataset_files::{DatasetFile, load_samples};
+use crate::engine_host::{OnSignal, eval_failed, toolchain_failed, with_engine};
 use crate::failure::Failure;
 use crate::language_files::{self, LanguagesOption};
 use crate::visible_text::visible_line;
@@ -114,13 +114,7 @@ fn judge_file(args: &Args) -> Result<u8, Failure> {
     }
     let items = dataset.load()?;
     let path = args.samples.as_deref().context("clap requires SAMPLES").map_err(Failure::infrastructure)?;
-    let wrong_row = |error: rollcage_api::RowError| {
-        let hint = error.hint.clone();
-        let failure = Failure::bad_input(anyhow::Error::new(error).context(format!("`{}`", path.display())));
-        hint.into_iter().fold(failure, Failure::with_hint)
-    };
-    let samples = read_samples(&read_file(path)?).map_err(wrong_row)?;
-    let samples = join_samples(samples, &items, args.lang.as_deref()).map_err(wrong_row)?;
+    let samples = load_samples(path, &items, args.lang.as_deref())?;
     let options = JudgeOptions {
         stop: if args.run_all { StopRule::RunAll } else { StopRule::FirstFailure },
         parallel: NonZeroUsize::MIN,

@@ -71,6 +71,11 @@ fn samples_of_a_file_are_counted_per_task() {
         .map(|row| format!("{}{}", row["id"].as_str().unwrap(), row["sample"]))
         .collect();
     assert_eq!(failed, ["a1", "b0", "b1"], "the order is that of the tasks, whatever finished first");
+
+    place.write("one.jsonl", &jsonl(&[sample("a", 1)]));
+    let finished = place.run(&["eval", "tasks.jsonl", "--solutions", "one.jsonl"]);
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    assert!(finished.stderr.contains("2 of 3 tasks have no solution there"), "{finished:?}");
 }
 
 #[test]

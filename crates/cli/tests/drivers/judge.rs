@@ -168,6 +168,7 @@ fn a_problem_that_does_not_fit_its_own_limits_is_blamed_itself() {
 fn mistakes_are_answered_with_advice() {
     let place = Place::new(&[("problems.jsonl", &problem())]);
     place.write("samples.jsonl", &jsonl(&[json!({"id": "sun", "code": "x"})]));
+    place.write("none.jsonl", "\n");
     for (arguments, code, expected) in [
         (
             &["judge", "samples.jsonl", "--problems", "problems.jsonl", "-l", "py"][..],
@@ -175,6 +176,7 @@ fn mistakes_are_answered_with_advice() {
             "did you mean `sum`?",
         ),
         (&["judge", "samples.jsonl", "--problems", "nowhere.jsonl"], 111, "cannot read `nowhere.jsonl`"),
+        (&["judge", "none.jsonl", "--problems", "problems.jsonl"], 111, "`none.jsonl` holds no solution"),
         (&["judge", "samples.jsonl"], 2, "name them with --problems or --dataset"),
         (&["judge", "samples.jsonl", "--dataset", "humanevla"], 111, "did you mean `humaneval`?"),
         (&["judge", "samples.jsonl", "--dataset", "humaneval"], 111, "--data names a directory"),
