@@ -123,7 +123,7 @@ pub struct Usage {
     pub cpu_time: Duration,
     /// Time on the clock from exec to the end of the tree.
     pub wall_time: Duration,
-    /// Largest memory charge seen.
+    /// Largest memory charge seen; 0 where the host cannot tell.
     pub memory: ByteSize,
     /// Most processes and threads alive at once; 0 where the host cannot tell.
     pub processes: u32,
