@@ -37,9 +37,10 @@ pub struct RunReport {
     /// Finished samples by the reason they stopped for; empty for runs without conversations.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub stop_reasons: BTreeMap<String, usize>,
-    /// pass@k over tasks, for 1 and for the largest number of samples every task has.
+    /// pass@k over tasks, for 1 and for the largest number of samples every task has; empty in a list of runs.
     pub pass_at_k: Vec<PassAtKReport>,
-    /// Where the time of the turns went, summed over turns; absent for runs without conversations.
+    /// Where the time of the turns went, summed over turns; absent for runs without conversations, and in a
+    /// list of runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seconds: Option<SecondsReport>,
 }

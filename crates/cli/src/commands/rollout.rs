@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use rollcage_api::{ExitCode, RunConfig, RunKind, RunStatus};
 use rollcage_engine::drive::{
-    RolloutPlan, RolloutProgress, RolloutResult, RunStart, Stop, rollout, summarise_run,
+    RolloutPlan, RolloutProgress, RolloutResult, RunStart, Stop, SummaryDepth, rollout, summarise_run,
 };
 use rollcage_engine::store::Store;
 use rollcage_language::LanguageSet;
@@ -83,7 +83,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
     let result = carry_out(set, Arc::new(plan), Arc::clone(&store), start)?;
     let reader = store.reader().map_err(store_failed)?;
     let record = reader.run(&result.run_id).map_err(store_failed)?;
-    let report = summarise_run(&reader, &record).map_err(store_failed)?;
+    let report = summarise_run(&reader, &record, SummaryDepth::Full).map_err(store_failed)?;
     if args.json {
         output::print_json(&report)?;
     } else {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use rollcage_api::{ExitCode, RunRecord, TrajectoryRecord};
-use rollcage_engine::drive::summarise_run;
+use rollcage_engine::drive::{SummaryDepth, summarise_run};
 use rollcage_engine::store::{ExportError, ExportFormat, ExportTable, StoreReader, export};
 use serde_json::json;
 
@@ -59,7 +59,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
         (None, _, _) => list(&reader, args.json)?,
         (Some(run), None, None) => {
             let run = find_run(&reader, run)?;
-            let report = summarise_run(&reader, &run).map_err(store_failed)?;
+            let report = summarise_run(&reader, &run, SummaryDepth::Full).map_err(store_failed)?;
             if args.json {
                 output::print_json(&report)?;
             } else {
@@ -87,7 +87,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
 
 fn list(reader: &StoreReader, json: bool) -> Result<(), Failure> {
     let runs = reader.runs().map_err(store_failed)?;
-    let reports = runs.iter().map(|run| summarise_run(reader, run));
+    let reports = runs.iter().map(|run| summarise_run(reader, run, SummaryDepth::Overview));
     let reports = reports.collect::<Result<Vec<_>, _>>().map_err(store_failed)?;
     if json {
         return output::print_json(&reports);

@@ -54,8 +54,9 @@ pub(super) fn text(report: &RunReport) -> String {
 pub(super) fn samples_text(reader: &StoreReader, run: &RunRecord) -> Result<String, Failure> {
     let mut text = String::new();
     let mut rows = Vec::new();
+    let turn_counts = reader.turn_counts(&run.id).map_err(store_failed)?;
     for record in reader.trajectories(&run.id).map_err(store_failed)? {
-        let turns = reader.turns(&record.id).map_err(store_failed)?.len();
+        let turns = turn_counts.get(&record.id).copied().unwrap_or(0);
         let verdict =
             record.judgement.as_ref().and_then(JudgedRecord::from_value).map(|judged| match judged {
                 JudgedRecord::Scored { verdict, .. } => verdict,

@@ -37,6 +37,6 @@ pub use judge::{Judged, judge};
 pub use plan::{PlanError, RolloutPlan, SessionMode, TaskInLanguage, load_items};
 pub use policy_eval::policy_judgements;
 pub use rollout::{RolloutError, RolloutProgress, RolloutResult, RunStart, rollout};
-pub use run_summary::summarise_run;
+pub use run_summary::{SummaryDepth, summarise_run};
 pub use stop::Stop;
 pub use toolchain::{Toolchain, ToolchainError};

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rollcage_api::{
     JudgedRecord, JudgementRecord, JudgementResult, PassAtKReport, RunKind, RunRecord, RunReport, RunStatus,
-    SecondsReport, TrajectoryRecord, TrajectoryStatus,
+    SecondsReport, TimingsRecord, TrajectoryRecord, TrajectoryStatus,
 };
 use rollcage_judge::{Bootstrap, SampleCounts, Verdict};
 
@@ -27,43 +27,77 @@ struct Row {
     stop_reason: Option<String>,
 }
 
-/// Sums up a run. Blocks for as long as reading all of it takes.
-pub fn summarise_run(reader: &StoreReader, run: &RunRecord) -> Result<RunReport, StoreError> {
-    let trajectories = reader.trajectories(&run.id)?;
-    let mut seconds = SecondsReport::default();
-    for trajectory in &trajectories {
-        for turn in reader.turns(&trajectory.id)? {
-            seconds.policy += to_seconds(turn.timings.policy_ms);
-            seconds.queue += to_seconds(turn.timings.queue_ms);
-            seconds.compile += to_seconds(turn.timings.compile_ms);
-            seconds.run += to_seconds(turn.timings.run_ms);
-        }
-    }
-    let has_turns = !trajectories.is_empty();
-    let mut rows: Vec<Row> = trajectories.into_iter().map(Row::from).collect();
-    rows.extend(reader.judgements(&run.id)?.into_iter().map(Row::from));
-    Ok(report(run, &rows, has_turns.then_some(seconds)))
+/// How much of a run is read for its summary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SummaryDepth {
+    /// What a list of runs shows: no pass@k, and no times, for which every turn would be read.
+    Overview,
+    /// Everything.
+    Full,
 }
 
-fn report(run: &RunRecord, rows: &[Row], seconds: Option<SecondsReport>) -> RunReport {
+/// Sums up a run. Blocks for as long as reading it takes; one record is in memory at a time.
+pub fn summarise_run(
+    reader: &StoreReader,
+    run: &RunRecord,
+    depth: SummaryDepth,
+) -> Result<RunReport, StoreError> {
+    let mut rows: Vec<Row> = Vec::new();
+    reader.visit_trajectories(&run.id, |record| keep(&mut rows, record))?;
+    let has_turns = !rows.is_empty();
+    reader.visit_judgements(&run.id, |record| keep(&mut rows, record))?;
+    match depth {
+        SummaryDepth::Overview => Ok(report(run, &rows)),
+        SummaryDepth::Full => Ok(RunReport {
+            pass_at_k: pass_at_k(&rows),
+            seconds: if has_turns { Some(seconds(reader, &run.id)?) } else { None },
+            ..report(run, &rows)
+        }),
+    }
+}
+
+fn keep(rows: &mut Vec<Row>, record: impl Into<Row>) -> Result<(), StoreError> {
+    rows.push(record.into());
+    Ok(())
+}
+
+fn seconds(reader: &StoreReader, run_id: &str) -> Result<SecondsReport, StoreError> {
+    let mut seconds = SecondsReport::default();
+    reader.visit_turns(run_id, |turn| {
+        let TimingsRecord { policy_ms, queue_ms, compile_ms, run_ms, elapsed_ms: _ } = turn.timings;
+        seconds.policy += to_seconds(policy_ms);
+        seconds.queue += to_seconds(queue_ms);
+        seconds.compile += to_seconds(compile_ms);
+        seconds.run += to_seconds(run_ms);
+        Ok::<(), StoreError>(())
+    })?;
+    Ok(seconds)
+}
+
+/// For 1 and for the largest number of samples every task has.
+fn pass_at_k(rows: &[Row]) -> Vec<PassAtKReport> {
+    let mut counts: BTreeMap<&str, SampleCounts> = BTreeMap::new();
+    for row in rows.iter().filter(|row| row.is_finished && row.reward.is_some()) {
+        let count = counts.entry(&row.task).or_insert(SampleCounts { samples: 0, correct: 0 });
+        count.samples += 1;
+        count.correct += u64::from(row.is_accepted);
+    }
+    let counts: Vec<_> = counts.into_values().collect();
+    let samples_of_all = counts.iter().map(|count| count.samples).min().unwrap_or(1);
+    let ks: BTreeSet<u64> = [1, samples_of_all].into_iter().collect();
+    ks.into_iter().map(|k| PassAtKReport::new(&counts, k, &Bootstrap::default())).collect()
+}
+
+fn report(run: &RunRecord, rows: &[Row]) -> RunReport {
     let mut verdicts: BTreeMap<String, BTreeMap<String, usize>> = BTreeMap::new();
     let mut stop_reasons: BTreeMap<String, usize> = BTreeMap::new();
-    let mut counts: BTreeMap<&str, SampleCounts> = BTreeMap::new();
     for row in rows.iter().filter(|row| row.is_finished) {
         *verdicts.entry(row.language.clone()).or_default().entry(row.verdict.clone()).or_default() += 1;
         if let Some(stop) = &row.stop_reason {
             *stop_reasons.entry(stop.clone()).or_default() += 1;
         }
-        if row.reward.is_some() {
-            let count = counts.entry(&row.task).or_insert(SampleCounts { samples: 0, correct: 0 });
-            count.samples += 1;
-            count.correct += u64::from(row.is_accepted);
-        }
     }
     let rewards: Vec<f64> = rows.iter().filter_map(|row| row.reward).collect();
-    let counts: Vec<_> = counts.into_values().collect();
-    let samples_of_all = counts.iter().map(|count| count.samples).min().unwrap_or(1);
-    let ks: BTreeSet<u64> = [1, samples_of_all].into_iter().collect();
     RunReport {
         run_id: run.id.clone(),
         kind: match run.kind {
@@ -87,8 +121,8 @@ fn report(run: &RunRecord, rows: &[Row], seconds: Option<SecondsReport>) -> RunR
         mean_reward: (!rewards.is_empty()).then(|| rewards.iter().sum::<f64>() / rewards.len() as f64),
         verdicts,
         stop_reasons,
-        pass_at_k: ks.into_iter().map(|k| PassAtKReport::new(&counts, k, &Bootstrap::default())).collect(),
-        seconds,
+        pass_at_k: Vec::new(),
+        seconds: None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Reading a store: lists, single runs, and what is needed to resume one.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use rollcage_api::{
@@ -18,6 +19,9 @@ const RUN_TURNS: &str =
     "SELECT 'turn ' || turn_index || ' of trajectory `' || trajectory_id || '`', turns.record
      FROM turns JOIN trajectories ON trajectories.id = trajectory_id
      WHERE run_id = ?1 ORDER BY task_id, sample_index, turn_index";
+const TURN_COUNTS: &str =
+    "SELECT trajectory_id, count(*) FROM turns JOIN trajectories ON trajectories.id = trajectory_id
+     WHERE run_id = ?1 GROUP BY trajectory_id";
 const JUDGEMENTS: &str =
     "SELECT 'judgement of sample ' || sample_index || ' of `' || problem_id || '`', record
      FROM judgements WHERE run_id = ?1 ORDER BY problem_id, sample_index";
@@ -94,6 +98,14 @@ impl StoreReader {
         self.list(TURNS, [trajectory_id])
     }
 
+    /// How many turns each trajectory of a run has, by the trajectory's id; those without turns are not in it.
+    pub fn turn_counts(&self, run_id: &str) -> Result<BTreeMap<String, u32>, StoreError> {
+        let failed = |source| self.failed(source);
+        let mut statement = self.connection.prepare(TURN_COUNTS).map_err(failed)?;
+        let counts = statement.query_map([run_id], |row| Ok((row.get(0)?, row.get(1)?))).map_err(failed)?;
+        counts.collect::<Result<_, _>>().map_err(failed)
+    }
+
     /// The judgements of a run, by problem and sample.
     pub fn judgements(&self, run_id: &str) -> Result<Vec<JudgementRecord>, StoreError> {
         self.list(JUDGEMENTS, [run_id])
@@ -147,7 +159,7 @@ impl StoreReader {
     }
 
     /// Calls `visit` with each trajectory of a run, one at a time.
-    pub(super) fn visit_trajectories<E: From<StoreError>>(
+    pub(crate) fn visit_trajectories<E: From<StoreError>>(
         &self,
         run_id: &str,
         visit: impl FnMut(TrajectoryRecord) -> Result<(), E>,
@@ -156,7 +168,7 @@ impl StoreReader {
     }
 
     /// Calls `visit` with each turn of a run, one at a time.
-    pub(super) fn visit_turns<E: From<StoreError>>(
+    pub(crate) fn visit_turns<E: From<StoreError>>(
         &self,
         run_id: &str,
         visit: impl FnMut(TurnRecord) -> Result<(), E>,
@@ -165,7 +177,7 @@ impl StoreReader {
     }
 
     /// Calls `visit` with each judgement of a run, one at a time.
-    pub(super) fn visit_judgements<E: From<StoreError>>(
+    pub(crate) fn visit_judgements<E: From<StoreError>>(
         &self,
         run_id: &str,
         visit: impl FnMut(JudgementRecord) -> Result<(), E>,
