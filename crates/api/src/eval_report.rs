@@ -75,46 +75,77 @@ pub struct PassAtKReport {
 /// The quantile of the normal distribution that leaves 2.5 % on each side.
 const Z_95: f64 = 1.959_963_984_540_054;
 
-impl EvalReport {
-    /// Sums up judgements, one per sample and in any order; `ks` are the k of pass@k.
-    pub fn new(
-        dataset: &str,
-        judged: &[(TaskId, u32, Judgement)],
-        ks: &[u64],
-        bootstrap: &Bootstrap,
-        disclosure: Disclosure,
-    ) -> Self {
-        let mut counts: BTreeMap<&TaskId, SampleCounts> = BTreeMap::new();
-        let mut rows = Vec::new();
-        let (mut accepted, mut judge_errors) = (0, 0);
-        for (id, sample, judgement) in judged {
-            let count = counts.entry(id).or_insert(SampleCounts { samples: 0, correct: 0 });
-            let (verdict, reason) = match judgement {
-                Judgement::Scored(scored) => {
-                    count.samples += 1;
-                    if scored.verdict == Verdict::Accepted {
-                        count.correct += 1;
-                        accepted += 1;
-                        continue;
-                    }
-                    (Some(scored.verdict.as_str().to_owned()), scored.reason(disclosure).unwrap_or_default())
+/// Judgements summed up one after the other, so that none has to be kept. Their order changes nothing.
+#[derive(Debug)]
+pub struct EvalTally {
+    disclosure: Disclosure,
+    tasks: BTreeMap<TaskId, TaskTally>,
+    total: usize,
+    judge_errors: usize,
+    rows: Vec<EvalRow>,
+}
+
+#[derive(Debug)]
+struct TaskTally {
+    /// Judged or not.
+    samples: u64,
+    scored: SampleCounts,
+}
+
+impl EvalTally {
+    /// Of nothing. Reasons will say no more about outputs than `disclosure` allows.
+    pub fn new(disclosure: Disclosure) -> Self {
+        Self { disclosure, tasks: BTreeMap::new(), total: 0, judge_errors: 0, rows: Vec::new() }
+    }
+
+    /// Adds the judgement of one sample, which is added once.
+    pub fn add(&mut self, task_id: &TaskId, sample: u32, judgement: &Judgement) {
+        let none = TaskTally { samples: 0, scored: SampleCounts { samples: 0, correct: 0 } };
+        let task = self.tasks.entry(task_id.clone()).or_insert(none);
+        task.samples += 1;
+        self.total += 1;
+        let (verdict, reason) = match judgement {
+            Judgement::Scored(scored) => {
+                task.scored.samples += 1;
+                if scored.verdict == Verdict::Accepted {
+                    task.scored.correct += 1;
+                    return;
                 }
-                Judgement::Unscorable(unscorable) => {
-                    judge_errors += 1;
-                    (None, format!("{}: {}", unscorable.blame.as_str(), unscorable.reason))
-                }
-            };
-            rows.push(EvalRow { id: id.to_string(), sample: *sample, verdict, reason });
-        }
+                let reason = scored.reason(self.disclosure).unwrap_or_default();
+                (Some(scored.verdict.as_str().to_owned()), reason)
+            }
+            Judgement::Unscorable(unscorable) => {
+                self.judge_errors += 1;
+                (None, format!("{}: {}", unscorable.blame.as_str(), unscorable.reason))
+            }
+        };
+        self.rows.push(EvalRow { id: task_id.to_string(), sample, verdict, reason });
+    }
+
+    /// The number of samples that every task has at least; `None` without tasks.
+    pub fn samples_of_each(&self) -> Option<u64> {
+        self.tasks.values().map(|task| task.samples).min()
+    }
+
+    /// Samples accepted.
+    pub fn accepted(&self) -> u64 {
+        self.tasks.values().map(|task| task.scored.correct).sum()
+    }
+
+    /// The sum; `ks` are the k of pass@k.
+    pub fn report(self, dataset: &str, ks: &[u64], bootstrap: &Bootstrap) -> EvalReport {
+        let accepted = self.accepted();
+        let Self { disclosure: _, tasks, total, judge_errors, mut rows } = self;
         rows.sort_by(|a, b| (&a.id, a.sample).cmp(&(&b.id, b.sample)));
-        let single = judged.len() == counts.len();
+        let single = total == tasks.len();
         // A task none of whose samples could be judged says nothing about the solutions.
-        let counts: Vec<_> = counts.into_values().filter(|count| count.samples > 0).collect();
+        let counts: Vec<_> =
+            tasks.into_values().map(|task| task.scored).filter(|count| count.samples > 0).collect();
         let scored = counts.iter().map(|count| count.samples).sum();
         let interval = if single { wilson(accepted, scored, Z_95) } else { None };
-        Self {
+        EvalReport {
             dataset: dataset.to_owned(),
-            total: judged.len(),
+            total,
             accepted: usize::try_from(accepted).unwrap_or(usize::MAX),
             judge_errors,
             accepted_interval: interval.map(IntervalReport::from),

@@ -31,7 +31,7 @@ pub use datasets::{
     DatasetItem, DatasetKind, GzipError, InterCodeEpisode, InterCodeTask, InterCodeTurn, UnknownDataset,
     gunzip, read_intercode_episodes, read_intercode_tasks,
 };
-pub use eval_report::{EvalReport, EvalRow, IntervalReport, PassAtKReport};
+pub use eval_report::{EvalReport, EvalRow, EvalTally, IntervalReport, PassAtKReport};
 pub use exec_report::{EnforcementReport, ExecReport, StreamReport, TerminationReport, UsageReport};
 pub use exit_codes::{ExitCode, run_exit_code};
 pub use intercode_report::{InterCodeDifference, InterCodeEpisodeRow, InterCodeReport};

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rollcage_api::{
-    AgnosticsDetail, AgnosticsReply, AgnosticsRequest, DatasetItem, DatasetKind, EvalReport, ExecReport,
-    ResultRow, SampleSolution, join_samples, read_samples,
+    AgnosticsDetail, AgnosticsReply, AgnosticsRequest, DatasetItem, DatasetKind, EvalReport, EvalTally,
+    ExecReport, ResultRow, SampleSolution, join_samples, read_samples,
 };
 use rollcage_judge::{
     Bootstrap, CompileStep, Completion, Disclosure, JudgeOptions, Judgement, Judging, RunOutput, Step,
@@ -240,7 +240,7 @@ fn an_evaluation_counts_our_failures_apart() {
         (TaskId::new("a"), 0, failed.clone()),
         (TaskId::new("a"), 1, right.clone()),
     ];
-    let report = EvalReport::new("d", &sampled, &[1, 2], &Bootstrap::default(), Disclosure::Position);
+    let report = eval_report(&sampled, &[1, 2]);
     assert_eq!((report.total, report.accepted, report.judge_errors), (4, 2, 1));
     let rows: Vec<_> = report.rows.iter().map(|row| (row.id.as_str(), row.verdict.as_deref())).collect();
     assert_eq!(rows, [("a", None), ("b", Some("wrong_answer"))]);
@@ -249,9 +249,17 @@ fn an_evaluation_counts_our_failures_apart() {
     assert_eq!(report.accepted_interval, None);
 
     let single = [(TaskId::new("a"), 0, right), (TaskId::new("b"), 0, wrong), (TaskId::new("c"), 0, failed)];
-    let report = EvalReport::new("d", &single, &[], &Bootstrap::default(), Disclosure::Position);
+    let report = eval_report(&single, &[]);
     let interval = report.accepted_interval.unwrap();
     assert!((interval.low - 0.0945).abs() < 1e-3 && (interval.high - 0.9055).abs() < 1e-3, "{interval:?}");
+}
+
+fn eval_report(judged: &[(TaskId, u32, Judgement)], ks: &[u64]) -> EvalReport {
+    let mut tally = EvalTally::new(Disclosure::Position);
+    for (task_id, sample, judgement) in judged {
+        tally.add(task_id, *sample, judgement);
+    }
+    tally.report("d", ks, &Bootstrap::default())
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use indicatif::{ProgressBar, ProgressStyle};
+use rollcage_engine::drive::EvalProgress;
 
 /// A bar that counts samples and what became of them.
 #[derive(Clone, Debug)]
@@ -21,6 +22,19 @@ impl Bar {
             ProgressStyle::with_template(template).unwrap_or_else(|_error| ProgressStyle::default_bar()),
         );
         Self { bar, counts: Arc::default() }
+    }
+
+    /// A bar nobody sees, where something else is being printed.
+    pub(crate) fn hidden() -> Self {
+        Self { bar: ProgressBar::hidden(), counts: Arc::default() }
+    }
+
+    /// Counts what was judged.
+    pub(crate) fn judged(&self, progress: &EvalProgress<'_>) {
+        match progress {
+            EvalProgress::Started { .. } => {}
+            EvalProgress::Judged { verdict, .. } => self.advance(verdict.map(|verdict| verdict.as_str())),
+        }
     }
 
     /// Counts samples that were finished before.

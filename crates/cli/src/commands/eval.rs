@@ -2,16 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::num::NonZeroU32;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rollcage_api::{DatasetItem, EvalReport, ExitCode, JoinedSample};
-use rollcage_engine::drive::{EvalProgress, Recording, eval};
-use rollcage_judge::{Bootstrap, Disclosure, JudgeOptions, Judgement};
-use rollcage_types::TaskId;
+use rollcage_api::{DatasetItem, EvalTally, ExitCode, JoinedSample};
+use rollcage_engine::drive::{EvalProgress, Evaluated, Recording, eval};
+use rollcage_judge::{Bootstrap, Disclosure, JudgeOptions};
 use serde_json::json;
 
-use super::judge::exit_code;
+use super::judge::{code, worse};
 use super::{eval_intercode, eval_policy, eval_report};
 use crate::dataset_files::{DatasetFile, load_samples};
 use crate::engine_host::{OnSignal, StoreOption, eval_failed, with_engine};
@@ -122,33 +122,33 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
     let store = args.store.open()?;
     let config = json!({"dataset": args.dataset, "solutions": solutions, "limit": args.limit});
     let bar = Bar::new(samples.len());
-    let results = with_engine(set, OnSignal::Drop, |engine| {
-        let bar = bar.clone();
+    let mut tally = EvalTally::new(Disclosure::Expected);
+    let mut worst = ExitCode::Success;
+    let judged = with_engine(set, OnSignal::Drop, |engine| {
+        let (bar, tally, worst) = (bar.clone(), &mut tally, &mut worst);
         async move {
             let recording = Some(Recording { store, config });
-            let progress = |progress: &EvalProgress<'_>| match progress {
-                EvalProgress::Started { .. } => {}
-                EvalProgress::Judged { verdict, .. } => bar.advance(verdict.map(|verdict| verdict.as_str())),
+            let progress = |progress: &EvalProgress<'_>| bar.judged(progress);
+            let take = |Evaluated { task_id, sample_index, judged, .. }: Evaluated| {
+                tally.add(&task_id, sample_index, &judged.judgement);
+                *worst = worse(*worst, code(&judged.judgement));
+                ControlFlow::Continue(())
             };
-            eval(&engine, samples, JudgeOptions::default(), recording, progress).await.map_err(eval_failed)
+            let options = JudgeOptions::default();
+            eval(&engine, samples, options, recording, progress, take).await.map_err(eval_failed)
         }
     });
     bar.finish();
-    let judged: Vec<(TaskId, u32, Judgement)> = results?
-        .into_iter()
-        .map(|result| (result.task_id, result.sample_index, result.judged.judgement))
-        .collect();
-    let code = exit_code(judged.iter().map(|(_, _, judgement)| judgement));
-    let is_any_accepted = judged.iter().any(|(_, _, judgement)| judgement.is_accepted());
-    let is_judged = matches!(code, ExitCode::Success | ExitCode::NotAccepted);
+    judged?;
+    let is_judged = matches!(worst, ExitCode::Success | ExitCode::NotAccepted);
     // A stub that is accepted shows a test that tests nothing.
-    let code = match (solutions == "stub" && is_judged, is_any_accepted) {
+    let code = match (solutions == "stub" && is_judged, tally.accepted() > 0) {
         (true, true) => ExitCode::NotAccepted,
         (true, false) => ExitCode::Success,
-        (false, _) => code,
+        (false, _) => worst,
     };
-    let ks = eval_report::ks(&args.policy.k, &judged);
-    let report = EvalReport::new(&args.dataset, &judged, &ks, &Bootstrap::default(), Disclosure::Expected);
+    let ks = eval_report::ks(&args.policy.k, &tally);
+    let report = tally.report(&args.dataset, &ks, &Bootstrap::default());
     eval_report::print(&report, &args.store, args.json)?;
     Ok(code.number())
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rollcage_api::{
-    BudgetConfig, CodeConfig, EnvironmentConfigRow, EvalReport, ExitCode, GroupConfig, OutputConfig,
+    BudgetConfig, CodeConfig, EnvironmentConfigRow, EvalTally, ExitCode, GroupConfig, OutputConfig,
     PolicyConfig, RewardConfig, RunConfig, RunKind, SamplingConfig, TasksConfig,
 };
 use rollcage_engine::drive::{RolloutPlan, RunStart, policy_judgements};
@@ -13,7 +13,7 @@ use rollcage_judge::{Bootstrap, Disclosure};
 
 use super::eval::{Args, PolicyOptions};
 use super::eval_report;
-use super::judge::exit_code;
+use super::judge::{code, worse};
 use super::rollout::{self, carry_out};
 use crate::dataset_files::DatasetFile;
 use crate::engine_host::{plan_failed, store_failed};
@@ -28,17 +28,22 @@ pub(super) fn run(args: &Args, dataset: &DatasetFile) -> Result<u8, Failure> {
     let result = carry_out(set, Arc::new(plan), Arc::clone(&store), RunStart::New(RunKind::Eval))?;
     let reader = store.reader().map_err(store_failed)?;
     let judged = policy_judgements(&reader, &result.run_id).map_err(store_failed)?;
-    let ks = eval_report::ks(&args.policy.k, &judged);
-    let report = EvalReport::new(&args.dataset, &judged, &ks, &Bootstrap::default(), Disclosure::Expected);
+    let mut tally = EvalTally::new(Disclosure::Expected);
+    let mut worst = ExitCode::Success;
+    for (task_id, sample, judgement) in &judged {
+        tally.add(task_id, *sample, judgement);
+        worst = worse(worst, code(judgement));
+    }
+    let ks = eval_report::ks(&args.policy.k, &tally);
+    let report = tally.report(&args.dataset, &ks, &Bootstrap::default());
     eval_report::print(&report, &args.store, args.json)?;
     rollout::note_failures(&result, None);
-    let code =
-        match (rollout::exit_code(&result), exit_code(judged.iter().map(|(_, _, judgement)| judgement))) {
-            // A policy is measured here, not examined.
-            (ExitCode::Success, ExitCode::NotAccepted) => ExitCode::Success,
-            (ExitCode::Success, judged) => judged,
-            (failed, _) => failed,
-        };
+    let code = match (rollout::exit_code(&result), worst) {
+        // A policy is measured here, not examined.
+        (ExitCode::Success, ExitCode::NotAccepted) => ExitCode::Success,
+        (ExitCode::Success, judged) => judged,
+        (failed, _) => failed,
+    };
     Ok(code.number())
 }
 

@@ -1,11 +1,8 @@
 //! How `rollcage eval` prints what it found.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 
-use rollcage_api::{EvalReport, EvalRow, IntervalReport, PassAtKReport};
-use rollcage_judge::Judgement;
-use rollcage_types::TaskId;
+use rollcage_api::{EvalReport, EvalRow, EvalTally, IntervalReport, PassAtKReport};
 
 use crate::engine_host::StoreOption;
 use crate::failure::Failure;
@@ -19,16 +16,12 @@ const REASON_CHARACTERS_MAX: usize = 100;
 const ROWS_MAX: usize = 50;
 
 /// The k of pass@k: those asked for, or 1 and the number of samples every task has, where there is more than one.
-pub(crate) fn ks(asked: &[NonZeroU32], judged: &[(TaskId, u32, Judgement)]) -> Vec<u64> {
+pub(crate) fn ks(asked: &[NonZeroU32], tally: &EvalTally) -> Vec<u64> {
     if !asked.is_empty() {
         return asked.iter().map(|k| u64::from(k.get())).collect();
     }
-    let mut samples: BTreeMap<&TaskId, u64> = BTreeMap::new();
-    for (task, _, _) in judged {
-        *samples.entry(task).or_default() += 1;
-    }
-    match samples.into_values().min() {
-        Some(fewest) if fewest > 1 => BTreeSet::from([1, fewest]).into_iter().collect(),
+    match tally.samples_of_each() {
+        Some(fewest) if fewest > 1 => vec![1, fewest],
         Some(_) | None => Vec::new(),
     }
 }

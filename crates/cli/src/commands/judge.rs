@@ -1,17 +1,19 @@
 //! `rollcage judge`: solutions from a file or over a protocol, against their problems.
 
 use std::num::NonZeroUsize;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
 use rollcage_api::{AgnosticsDetail, ExitCode, ResultRow};
-use rollcage_engine::drive::{AgnosticsError, Engine, Evaluated, eval, serve_agnostics};
+use rollcage_engine::drive::{AgnosticsError, Engine, EvalProgress, Evaluated, eval, serve_agnostics};
 use rollcage_judge::{Blame, Disclosure, JudgeOptions, Judgement, StopRule};
 
 use crate::dataset_files::{DatasetFile, load_samples};
 use crate::engine_host::{OnSignal, eval_failed, toolchain_failed, with_engine};
 use crate::failure::Failure;
 use crate::language_files::{self, LanguagesOption};
+use crate::progress::Bar;
 use crate::visible_text::visible_line;
 use crate::{output, table};
 
@@ -120,53 +122,98 @@ fn judge_file(args: &Args) -> Result<u8, Failure> {
         parallel: NonZeroUsize::MIN,
         ..JudgeOptions::default()
     };
-    let results = with_engine(set, OnSignal::Drop, |engine: Engine| async move {
-        eval(&engine, samples, options, None, |_progress| {}).await.map_err(eval_failed)
-    })?;
-    print(&results, args.json)?;
-    Ok(exit_code(results.iter().map(|result| &result.judged.judgement)).number())
+    let mut results = Results::new(args.json);
+    let bar = if args.json { Bar::hidden() } else { Bar::new(samples.len()) };
+    let judged = with_engine(set, OnSignal::Drop, |engine: Engine| {
+        let (results, bar) = (&mut results, bar.clone());
+        async move {
+            let progress = |progress: &EvalProgress<'_>| bar.judged(progress);
+            let take = |evaluated: Evaluated| results.take(&evaluated);
+            eval(&engine, samples, options, None, progress, take).await.map_err(eval_failed)
+        }
+    });
+    bar.finish();
+    judged?;
+    results.finish()
 }
 
-fn print(results: &[Evaluated], json: bool) -> Result<(), Failure> {
-    let row = |result: &Evaluated| {
-        let Evaluated { task_id, sample_index, language, judged } = result;
-        ResultRow::new(task_id, *sample_index, language, &judged.judgement, Disclosure::Expected)
-    };
-    if json {
-        return results.iter().try_for_each(|result| output::print_json(&row(result)));
+/// What is printed of results as they come: JSON at once, a table at the end.
+struct Results {
+    json: bool,
+    lines: Vec<[String; 6]>,
+    accepted: usize,
+    worst: ExitCode,
+    /// Set where a result could not be printed.
+    failure: Option<Failure>,
+}
+
+impl Results {
+    fn new(json: bool) -> Self {
+        Self { json, lines: Vec::new(), accepted: 0, worst: ExitCode::Success, failure: None }
     }
-    let line = |result: &Evaluated| {
-        let ResultRow { task_id, sample, language, verdict, score, reason, error, cases: _ } = row(result);
-        let why = reason.or(error.map(|error| format!("{}: {}", error.blame, error.reason)));
-        [
-            visible_line(&task_id, REASON_CHARACTERS_MAX),
-            sample.to_string(),
-            language,
-            verdict.unwrap_or_else(|| "not judged".to_owned()),
-            score.map(|score| format!("{score:.2}")).unwrap_or_default(),
-            visible_line(&why.unwrap_or_default(), REASON_CHARACTERS_MAX),
-        ]
-    };
-    let headings = ["task", "sample", "language", "verdict", "score", "reason"];
-    let accepted = results.iter().filter(|result| result.judged.judgement.is_accepted()).count();
-    let mut text = table::render(headings, results.iter().map(line));
-    text.push_str(&format!("\n{accepted} of {} accepted\n", results.len()));
-    output::print_text(&text)
+
+    fn take(&mut self, evaluated: &Evaluated) -> ControlFlow<()> {
+        let Evaluated { task_id, sample_index, language, judged } = evaluated;
+        let row = ResultRow::new(task_id, *sample_index, language, &judged.judgement, Disclosure::Expected);
+        self.worst = worse(self.worst, code(&judged.judgement));
+        self.accepted += usize::from(judged.judgement.is_accepted());
+        if !self.json {
+            self.lines.push(line(row));
+            return ControlFlow::Continue(());
+        }
+        match output::print_json(&row) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(failure) => {
+                self.failure = Some(failure);
+                ControlFlow::Break(())
+            }
+        }
+    }
+
+    fn finish(self) -> Result<u8, Failure> {
+        let Self { json, lines, accepted, worst, failure } = self;
+        if let Some(failure) = failure {
+            return Err(failure);
+        }
+        if !json {
+            let headings = ["task", "sample", "language", "verdict", "score", "reason"];
+            let total = lines.len();
+            let table = table::render(headings, lines);
+            output::print_text(&format!("{table}\n{accepted} of {total} accepted\n"))?;
+        }
+        Ok(worst.number())
+    }
 }
 
-/// The worst that happened: our failure, then a problem that judges nothing, then a solution that fails.
-pub(crate) fn exit_code<'a>(judgements: impl Iterator<Item = &'a Judgement>) -> ExitCode {
+fn line(row: ResultRow) -> [String; 6] {
+    let ResultRow { task_id, sample, language, verdict, score, reason, error, cases: _ } = row;
+    let why = reason.or(error.map(|error| format!("{}: {}", error.blame, error.reason)));
+    [
+        visible_line(&task_id, REASON_CHARACTERS_MAX),
+        sample.to_string(),
+        language,
+        verdict.unwrap_or_else(|| "not judged".to_owned()),
+        score.map(|score| format!("{score:.2}")).unwrap_or_default(),
+        visible_line(&why.unwrap_or_default(), REASON_CHARACTERS_MAX),
+    ]
+}
+
+/// What one judgement makes of the whole.
+pub(super) fn code(judgement: &Judgement) -> ExitCode {
+    match judgement {
+        Judgement::Scored(_) if judgement.is_accepted() => ExitCode::Success,
+        Judgement::Scored(_) => ExitCode::NotAccepted,
+        Judgement::Unscorable(why) => match why.blame {
+            Blame::Problem => ExitCode::BadInput,
+            Blame::Infrastructure => ExitCode::Infrastructure,
+        },
+    }
+}
+
+/// The worse of two codes of judgements: our failure, then a problem that judges nothing, then a solution that fails.
+pub(super) fn worse(one: ExitCode, other: ExitCode) -> ExitCode {
     const BY_SEVERITY: [ExitCode; 4] =
         [ExitCode::Success, ExitCode::NotAccepted, ExitCode::BadInput, ExitCode::Infrastructure];
-    judgements
-        .map(|judgement| match judgement {
-            Judgement::Scored(_) if judgement.is_accepted() => ExitCode::Success,
-            Judgement::Scored(_) => ExitCode::NotAccepted,
-            Judgement::Unscorable(why) => match why.blame {
-                Blame::Problem => ExitCode::BadInput,
-                Blame::Infrastructure => ExitCode::Infrastructure,
-            },
-        })
-        .max_by_key(|code| BY_SEVERITY.iter().position(|known| known == code))
-        .unwrap_or(ExitCode::Success)
+    let severity = |code: ExitCode| BY_SEVERITY.iter().position(|known| *known == code);
+    if severity(other) > severity(one) { other } else { one }
 }

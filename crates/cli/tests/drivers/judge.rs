@@ -1,6 +1,7 @@
 //! `rollcage judge`: what each kind of solution deserves, in each language.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
@@ -217,4 +218,27 @@ fn an_interrupted_judge_takes_its_programs_with_it() {
     let finished = finish(child);
     assert_eq!((finished.code, finished.stdout.as_str()), (Some(110), ""), "{finished:?}");
     assert!(!is_running(&name));
+}
+
+#[test]
+fn results_are_printed_as_they_come_and_in_order() {
+    if !can_run(&["bash"]) {
+        return;
+    }
+    let limits = json!({"cpu_time": "10m", "wall_time": "10m"});
+    let problem = json!({"id": "p", "prompt": "p", "cases": [{"expected": "1"}], "limits": limits});
+    let place = Place::new(&[("problems.jsonl", &jsonl(&[problem]))]);
+    let solution = |code: &str| json!({"id": "p", "code": code, "language": "bash"});
+    let slow = "for ((i = 0; i < 300000; i++)); do :; done; echo 1";
+    let codes = [slow, "echo 2", "while :; do :; done", "echo 4"];
+    place.write("samples.jsonl", &jsonl(&codes.map(solution)));
+    let mut child = place.start(&["judge", "samples.jsonl", "--problems", "problems.jsonl", "--json"]);
+    let rows = BufReader::new(child.stdout.take().unwrap()).lines().take(2);
+    let samples: Vec<_> = rows
+        .map(|row| serde_json::from_str::<serde_json::Value>(&row.unwrap()).unwrap()["sample"].clone())
+        .collect();
+    assert_eq!(samples, [json!(0), json!(1)]);
+    kill_process(Pid::from_raw(child.id().cast_signed()).unwrap(), Signal::INT).unwrap();
+    let finished = finish(child);
+    assert_eq!((finished.code, finished.stdout.as_str()), (Some(110), ""), "{finished:?}");
 }

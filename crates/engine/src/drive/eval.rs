@@ -1,6 +1,7 @@
 //! Solutions judged against their problems, many at once.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use rollcage_api::{
@@ -20,6 +21,10 @@ use crate::store::{Store, StoreError};
 
 /// Samples in work for each cage the host has: while some wait for a cage, others are assembled and compared.
 const SAMPLES_PER_SLOT: usize = 2;
+
+/// Places by which work may run ahead of the oldest sample that is not judged yet. The results of those ahead are held
+/// back, so that one slow sample neither stops the others nor lets them pile up.
+const AHEAD_MAX: usize = 1024;
 
 /// Where judgements are kept.
 #[derive(Clone, Debug)]
@@ -76,41 +81,33 @@ pub enum EvalError {
     Store(#[from] StoreError),
 }
 
-/// Judges every sample, in whatever order cages are free; the results are in the order of `samples`. With a
-/// recording each judgement is stored as soon as it is there. Dropping the future ends everything in work.
+/// Judges every sample, in whatever order cages are free, and hands each over in the order of `samples`, until `take`
+/// wants no more. With a recording each judgement is stored as soon as it is there. Dropping the future ends
+/// everything in work.
 pub async fn eval(
     engine: &Engine,
     samples: Vec<JoinedSample>,
     options: JudgeOptions,
     recording: Option<Recording>,
     progress: impl Fn(&EvalProgress<'_>),
-) -> Result<Vec<Evaluated>, EvalError> {
-    let mut languages: BTreeMap<Arc<str>, Arc<Language>> = BTreeMap::new();
-    for sample in &samples {
-        if !languages.contains_key(&sample.language) {
-            let language = engine.languages().find(&sample.language);
-            let language = language.map_err(|error| EvalError::Language(Box::new(error)))?;
-            engine.toolchain(language).await?;
-            languages.insert(Arc::clone(&sample.language), Arc::clone(language));
-        }
-    }
+    mut take: impl FnMut(Evaluated) -> ControlFlow<()>,
+) -> Result<(), EvalError> {
+    let languages = languages_of(engine, &samples).await?;
     let keeper = match recording {
         None => None,
-        Some(Recording { store, config }) => {
-            let fingerprint = engine.fingerprint(languages.values()).await?;
-            let fingerprint_id = store.put_fingerprint(&fingerprint).await?;
-            let run_id = create_run(&store, RunKind::Eval, config, fingerprint_id.clone()).await?;
-            progress(&EvalProgress::Started { run_id: &run_id });
-            Some(Keeper { store, run_id, fingerprint_id })
-        }
+        Some(recording) => Some(Keeper::begin(engine, recording, languages.values(), &progress).await?),
     };
     let in_work_max = engine.host().slots() * SAMPLES_PER_SLOT;
-    let mut results: Vec<Option<Evaluated>> = samples.iter().map(|_| None).collect();
-    let mut waiting = samples.into_iter().enumerate();
+    let mut waiting = samples.into_iter().enumerate().peekable();
     let mut in_work = JoinSet::new();
-    loop {
+    // Judged before their turn, by place; and whose turn it is.
+    let (mut early, mut turn) = (BTreeMap::new(), 0);
+    let mut status = RunStatus::Finished;
+    'judging: loop {
         while in_work.len() < in_work_max {
-            let Some((place, sample)) = waiting.next() else { break };
+            let Some((place, sample)) = waiting.next_if(|(place, _)| *place < turn + AHEAD_MAX) else {
+                break;
+            };
             let (engine, language) = (engine.clone(), Arc::clone(&languages[&sample.language]));
             in_work.spawn(async move {
                 let judged = judge(&engine, &sample.problem, &language, &sample.solution, options).await;
@@ -131,12 +128,36 @@ pub async fn eval(
         };
         let JoinedSample { task_id, sample_index, problem: _, solution: _, language } = sample;
         progress(&EvalProgress::Judged { task_id: &task_id, sample_index, verdict });
-        results[place] = Some(Evaluated { task_id, sample_index, language, judged });
+        early.insert(place, Evaluated { task_id, sample_index, language, judged });
+        while let Some(evaluated) = early.remove(&turn) {
+            turn += 1;
+            if take(evaluated).is_break() {
+                status = RunStatus::Interrupted;
+                break 'judging;
+            }
+        }
     }
     if let Some(keeper) = &keeper {
-        keeper.store.finish_run(&keeper.run_id, RunStatus::Finished).await?;
+        keeper.store.finish_run(&keeper.run_id, status).await?;
     }
-    Ok(results.into_iter().map(|result| result.expect("every sample was judged")).collect())
+    Ok(())
+}
+
+/// The language of each sample, by the word its sample has for it; none lacks a toolchain.
+async fn languages_of(
+    engine: &Engine,
+    samples: &[JoinedSample],
+) -> Result<BTreeMap<Arc<str>, Arc<Language>>, EvalError> {
+    let mut languages: BTreeMap<Arc<str>, Arc<Language>> = BTreeMap::new();
+    for sample in samples {
+        if !languages.contains_key(&sample.language) {
+            let language = engine.languages().find(&sample.language);
+            let language = language.map_err(|error| EvalError::Language(Box::new(error)))?;
+            engine.toolchain(language).await?;
+            languages.insert(Arc::clone(&sample.language), Arc::clone(language));
+        }
+    }
+    Ok(languages)
 }
 
 struct Keeper {
@@ -146,6 +167,19 @@ struct Keeper {
 }
 
 impl Keeper {
+    async fn begin(
+        engine: &Engine,
+        Recording { store, config }: Recording,
+        languages: impl Iterator<Item = &Arc<Language>>,
+        progress: impl Fn(&EvalProgress<'_>),
+    ) -> Result<Self, EvalError> {
+        let fingerprint = engine.fingerprint(languages).await?;
+        let fingerprint_id = store.put_fingerprint(&fingerprint).await?;
+        let run_id = create_run(&store, RunKind::Eval, config, fingerprint_id.clone()).await?;
+        progress(&EvalProgress::Started { run_id: &run_id });
+        Ok(Self { store, run_id, fingerprint_id })
+    }
+
     async fn keep(&self, sample: &JoinedSample, judgement: &Judgement) -> Result<(), StoreError> {
         let (result, cases) = match judgement {
             Judgement::Scored(scored) => (
