@@ -203,25 +203,7 @@ impl RolloutPlan {
             IsolationConfig::Full => {}
         }
         let cell_limits = LimitOverrides::from(environment.limits);
-        let mut by_language: BTreeMap<String, Arc<EnvironmentConfig>> = BTreeMap::new();
-        let mut planned = Vec::with_capacity(items.len());
-        for item in items {
-            let name = item.task.problem.language.as_deref().or(environment.language.as_deref());
-            let task = || item.task.id.to_string();
-            let name = name.ok_or_else(|| PlanError::NoLanguage { task: task() })?;
-            let language = languages
-                .find(name)
-                .map_err(|source| PlanError::Language { task: task(), source: Box::new(source) })?;
-            let rules = by_language
-                .entry(language.name.clone())
-                .or_insert_with(|| Arc::new(environment_rules(config, language, &cell_limits)));
-            let problem = Arc::new(item.task.problem.for_whole_programs());
-            planned.push(TaskInLanguage {
-                task: Arc::new(Task { problem, ..item.task.clone() }),
-                language: Arc::clone(language),
-                environment: Arc::clone(rules),
-            });
-        }
+        let planned = plan_tasks(items, config, languages, &cell_limits)?;
         let sampling = &policy.sampling;
         let weight = Reward::new;
         Ok(Self {
@@ -272,6 +254,35 @@ impl RolloutPlan {
             self.tasks.iter().map(|task| (task.language.name.as_str(), &task.language)).collect();
         by_name.into_values().cloned().collect()
     }
+}
+
+/// Tasks with their languages; those of one language share its rules.
+fn plan_tasks(
+    items: Vec<DatasetItem>,
+    config: &RunConfig,
+    languages: &LanguageSet,
+    cell_limits: &LimitOverrides,
+) -> Result<Vec<TaskInLanguage>, PlanError> {
+    let mut by_language: BTreeMap<String, Arc<EnvironmentConfig>> = BTreeMap::new();
+    let mut planned = Vec::with_capacity(items.len());
+    for item in items {
+        let name = item.task.problem.language.as_deref().or(config.environment.language.as_deref());
+        let task = || item.task.id.to_string();
+        let name = name.ok_or_else(|| PlanError::NoLanguage { task: task() })?;
+        let language = languages
+            .find(name)
+            .map_err(|source| PlanError::Language { task: task(), source: Box::new(source) })?;
+        let rules = by_language
+            .entry(language.name.clone())
+            .or_insert_with(|| Arc::new(environment_rules(config, language, cell_limits)));
+        let problem = Arc::new(item.task.problem.for_whole_programs());
+        planned.push(TaskInLanguage {
+            task: Arc::new(Task { problem, ..item.task.clone() }),
+            language: Arc::clone(language),
+            environment: Arc::clone(rules),
+        });
+    }
+    Ok(planned)
 }
 
 fn environment_rules(
