@@ -14,6 +14,7 @@ use rollcage_language::LanguageSet;
 use crate::failure::Failure;
 use crate::host;
 use crate::interrupt::Signals;
+use crate::output;
 
 /// Where runs are kept unless said otherwise, below the current directory.
 const STORE: &str = ".rollcage/runs.db";
@@ -29,9 +30,33 @@ pub(crate) struct StoreOption {
     pub(crate) store: Option<PathBuf>,
 }
 
+/// The option that says what a stored turn outlives.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(crate) struct SyncOption {
+    /// What a stored turn outlives: `process`, any end of this program; `full`, the loss of power too, at the price of a
+    /// wait for the disk with each commit
+    #[arg(long, value_enum, default_value_t = Outlives::Process)]
+    sync: Outlives,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Outlives {
+    Process,
+    Full,
+}
+
+impl From<SyncOption> for SyncMode {
+    fn from(option: SyncOption) -> Self {
+        match option.sync {
+            Outlives::Process => Self::Process,
+            Outlives::Full => Self::Full,
+        }
+    }
+}
+
 impl StoreOption {
     /// Opens the store for writing, and creates it where there is none.
-    pub(crate) fn open(&self) -> Result<Arc<Store>, Failure> {
+    pub(crate) fn open(&self, sync: SyncOption) -> Result<Arc<Store>, Failure> {
         let path = self.path();
         if self.store.is_none()
             && let Some(directory) = path.parent()
@@ -40,7 +65,7 @@ impl StoreOption {
                 .with_context(|| format!("cannot create `{}`", directory.display()))
                 .map_err(|error| Failure::new(ExitCode::Store, error))?;
         }
-        Store::open(&path, SyncMode::Process).map(Arc::new).map_err(store_failed)
+        Store::open(&path, sync.into()).map(Arc::new).map_err(store_failed)
     }
 
     /// Opens the store for reading.
@@ -83,7 +108,10 @@ pub(crate) fn with_engine<T, F: Future<Output = Result<T, Failure>>>(
             result = &mut work => return result,
             () = signals.next() => match on_signal {
                 OnSignal::Drop => return Err(interrupted()),
-                OnSignal::Ask(stop) => stop.request(),
+                OnSignal::Ask(stop) => {
+                    output::note("stopping; a second signal ends it at once");
+                    stop.request();
+                }
             },
         }
         tokio::select! {

@@ -14,7 +14,7 @@ use serde_json::json;
 use super::judge::{code, worse};
 use super::{eval_intercode, eval_policy, eval_report};
 use crate::dataset_files::{DatasetFile, load_samples};
-use crate::engine_host::{OnSignal, StoreOption, eval_failed, with_engine};
+use crate::engine_host::{OnSignal, StoreOption, SyncOption, eval_failed, with_engine};
 use crate::failure::Failure;
 use crate::language_files::LanguagesOption;
 use crate::output;
@@ -45,12 +45,18 @@ pub(crate) struct Args {
     /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,
-    #[command(flatten)]
-    pub(crate) policy: PolicyOptions,
+    /// The k of pass@k, as in `--k 1,10`; 1 and the number of samples unless given
+    #[arg(long, value_name = "K", value_delimiter = ',')]
+    pub(crate) k: Vec<NonZeroU32>,
     #[command(flatten)]
     pub(crate) store: StoreOption,
     #[command(flatten)]
+    pub(crate) sync: SyncOption,
+    #[command(flatten)]
     pub(crate) languages: LanguagesOption,
+    // Last, because its heading holds for all that follow.
+    #[command(flatten)]
+    pub(crate) policy: PolicyOptions,
 }
 
 /// How a policy is asked.
@@ -84,9 +90,6 @@ pub(crate) struct PolicyOptions {
     /// Completions asked for at once
     #[arg(long, value_name = "N", default_value = "64", requires = "policy")]
     pub(crate) concurrency: NonZeroU32,
-    /// The k of pass@k, as in `--k 1,10`; 1 and the number of samples unless given
-    #[arg(long, value_name = "K", value_delimiter = ',')]
-    pub(crate) k: Vec<NonZeroU32>,
 }
 
 const EXAMPLES: &str = "\
@@ -96,9 +99,9 @@ Examples:
   rollcage eval mbpp --data data --policy http://localhost:8000/v1 --model M -n 10 --temperature 0.8
   rollcage eval intercode-python --data data
 
-Exit codes: 0 every solution was accepted, with `--solutions stub` none was, with --policy all were judged, and
-with intercode-python every difference has a known cause; 1 otherwise; 111 a file is wrong; 112 a compiler or
-interpreter is missing; 113 we failed, and some solutions have no verdict; 114 the policy's server failed; 115 the
+Exit codes: 0 every solution was accepted, with `--solutions stub` none was, with --policy all were judged, and \
+with intercode-python every difference has a known cause; 1 otherwise; 111 a file is wrong; 112 a compiler or \
+interpreter is missing; 113 we failed, and some solutions have no verdict; 114 the policy's server failed; 115 the \
 store failed.";
 
 /// Runs the command.
@@ -119,7 +122,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
         items.truncate(limit.get() as usize);
     }
     let samples = samples(args, solutions, items)?;
-    let store = args.store.open()?;
+    let store = args.store.open(args.sync)?;
     let config = json!({"dataset": args.dataset, "solutions": solutions, "limit": args.limit});
     let bar = Bar::new(samples.len());
     let mut tally = EvalTally::new(Disclosure::Expected);
@@ -147,7 +150,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
         (true, false) => ExitCode::Success,
         (false, _) => worst,
     };
-    let ks = eval_report::ks(&args.policy.k, &tally);
+    let ks = eval_report::ks(&args.k, &tally);
     let report = tally.report(&args.dataset, &ks, &Bootstrap::default());
     eval_report::print(&report, &args.store, args.json)?;
     Ok(code.number())

@@ -24,7 +24,7 @@ pub(super) fn run(args: &Args, dataset: &DatasetFile) -> Result<u8, Failure> {
     let set = args.languages.load()?;
     // The path is relative to the current directory, and so are the plan's.
     let plan = RolloutPlan::load(&config(args, dataset), Path::new(""), &set).map_err(plan_failed)?;
-    let store = args.store.open()?;
+    let store = args.store.open(args.sync)?;
     let result = carry_out(set, Arc::new(plan), Arc::clone(&store), RunStart::New(RunKind::Eval))?;
     let reader = store.reader().map_err(store_failed)?;
     let judged = policy_judgements(&reader, &result.run_id).map_err(store_failed)?;
@@ -34,7 +34,7 @@ pub(super) fn run(args: &Args, dataset: &DatasetFile) -> Result<u8, Failure> {
         tally.add(task_id, *sample, judgement);
         worst = worse(worst, code(judgement));
     }
-    let ks = eval_report::ks(&args.policy.k, &tally);
+    let ks = eval_report::ks(&args.k, &tally);
     let report = tally.report(&args.dataset, &ks, &Bootstrap::default());
     eval_report::print(&report, &args.store, args.json)?;
     rollout::note_failures(&result, None);
@@ -48,18 +48,8 @@ pub(super) fn run(args: &Args, dataset: &DatasetFile) -> Result<u8, Failure> {
 }
 
 fn config(args: &Args, dataset: &DatasetFile) -> RunConfig {
-    let PolicyOptions {
-        policy,
-        model,
-        samples,
-        temperature,
-        max_tokens,
-        top_p,
-        seed,
-        attempts,
-        concurrency,
-        k: _,
-    } = &args.policy;
+    let PolicyOptions { policy, model, samples, temperature, max_tokens, top_p, seed, attempts, concurrency } =
+        &args.policy;
     // Room for one completion and a prompt of any published data set.
     const PROMPT_TOKENS_MAX: u32 = 65_536;
     let context = max_tokens.saturating_add(PROMPT_TOKENS_MAX);

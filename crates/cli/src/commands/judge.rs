@@ -69,7 +69,7 @@ Examples:
   echo '{\"code\": \"print(1)\", \"test_cases\": [{\"input\": \"\", \"output\": \"1\"}]}' |
     rollcage judge --protocol agnostics -l lua
 
-Exit codes: 0 every solution was accepted; 1 at least one was not; 111 a file or a problem is wrong; 112 a compiler
+Exit codes: 0 every solution was accepted; 1 at least one was not; 111 a file or a problem is wrong; 112 a compiler \
 or interpreter is missing; 113 we failed, and some solutions have no verdict.";
 
 /// Characters of a reason in a table.

@@ -12,7 +12,9 @@ use rollcage_engine::store::Store;
 use rollcage_language::LanguageSet;
 
 use super::show_run;
-use crate::engine_host::{OnSignal, StoreOption, plan_failed, rollout_failed, store_failed, with_engine};
+use crate::engine_host::{
+    OnSignal, StoreOption, SyncOption, plan_failed, rollout_failed, store_failed, with_engine,
+};
 use crate::failure::Failure;
 use crate::language_files::LanguagesOption;
 use crate::output;
@@ -38,6 +40,8 @@ pub(crate) struct Args {
     #[command(flatten)]
     store: StoreOption,
     #[command(flatten)]
+    sync: SyncOption,
+    #[command(flatten)]
     languages: LanguagesOption,
 }
 
@@ -49,13 +53,14 @@ Examples:
 
 A run file:
   tasks: {path: train.jsonl}
-  environment: {language: python, session: replay, actions: fenced, limits: {cpu_time: 5s, memory: 512MiB}}
-  policy: {urls: [\"http://localhost:8000/v1\"], model: M, sampling: {temperature: 1.0, max_tokens: 4096}}
+  environment: {language: python, actions: fenced, limits: {cpu_time: 5s, memory: 512MiB}}
+  policy: {urls: [\"http://localhost:8000/v1\"], model: M, sampling: {temperature: 1.0}}
   group: {size: 8}
   budget: {turns: 6, wall: 30m, concurrency: 64}
 
 Paths in it are relative to the file. `policy: {recorded: transcripts.jsonl}` repeats a recording.
-Exit codes: 0 every sample is finished; 110 interrupted, and can be resumed; 111 a file is wrong; 112 a compiler or
+
+Exit codes: 0 every sample is finished; 110 interrupted, and can be resumed; 111 a file is wrong; 112 a compiler or \
 interpreter is missing; 113 we failed; 114 the policy's server failed; 115 the store failed.";
 
 /// Characters of a failure: a server's message in full, not its page.
@@ -75,7 +80,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
     let plan = RolloutPlan::load(&config, directory, &set).map_err(plan_failed)?;
     let named = config.output.store.as_ref().map(|path| directory.join(path));
     let option = StoreOption { store: args.store.store.clone().or(named) };
-    let store = option.open()?;
+    let store = option.open(args.sync)?;
     let start = match &args.resume {
         Some(id) => RunStart::Resume(id.clone()),
         None => RunStart::New(RunKind::Rollout),
