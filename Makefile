@@ -1,6 +1,6 @@
 # The menu. Every target sets up what it needs first; `make` alone prints this list.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long check bench setup
+.PHONY: help demo test test-long escape check bench setup
 
 RELEASE := target/release/rollcage
 # Cages need root. A user with sudo is asked for it once.
@@ -18,6 +18,10 @@ test: setup ## run every test but the long ones
 
 test-long: setup ## run every test, the long ones too (tens of minutes)
 	ROLLCAGE_LONG=1 scripts/test.sh
+
+escape: setup ## run the hostile suite alone, with its matrix
+	$(if $(AS_ROOT),CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="$(AS_ROOT)") \
+	cargo test --quiet --package rollcage --test escape -- --nocapture
 
 check: setup ## format, lints, crate edges, licences, tests
 	cargo fmt --all --check

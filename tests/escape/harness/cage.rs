@@ -1,78 +1,90 @@
-//! Runs an attack in the cage.
+//! Runs an attack in the cage, with whom it needs beside it, and judges whether the cage held.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use rollcage_sandbox::{Cancel, Host, HostConfig, HostError, LauncherProgram};
-use rollcage_types::{Collect, ExecOutcome, ExecRequest, FileEntry, RelativePath, Termination};
+use rollcage_sandbox::{Cancel, Host, SandboxError};
+use rollcage_types::{ExecOutcome, ExecRequest, Termination};
 
-use super::machine::Traces;
-use super::probe::{Companion, Held, Probe, Workspace};
-use super::scene::{HostCompanion, PRELUDE, Scene};
+use super::canary;
+use super::machine::Watch;
+use super::modes::{Mode, Place};
+use super::probe::{Companion, Expectation, Held, Probe, Risk};
+use super::request::{PROGRAM, Target, attack, companion, run_of};
+use super::scene::{HostCompanion, Scene};
+use super::station::CageResult;
 
-/// Whether a cage held, and what shows it.
-pub(super) type CageResult = Result<String, String>;
-
-/// A host of ours and what to look for after each of its runs.
+/// The hosts of a supervisor.
 #[derive(Debug)]
 pub(super) struct Cages {
-    host: Host,
-    traces: Traces,
+    /// Room for an attack, a neighbour and a bystander.
+    pub(super) many: Host,
+    /// With one slot, the next run is in the same slot.
+    pub(super) reused: Host,
+    pub(super) target: Target,
 }
 
 impl Cages {
-    pub(super) fn start(slots: usize) -> Result<Self, HostError> {
-        let launcher = LauncherProgram::Path(env!("CARGO_BIN_EXE_rollcage").into());
-        let host = Host::start(&HostConfig { slots, launcher, ..HostConfig::default() })?;
-        let outcome = host.run(&ExecRequest::new(["id", "-u"]), &Cancel::new()).expect("the cage runs `id`");
-        let uid =
-            String::from_utf8_lossy(&outcome.stdout.head).trim().parse().expect("`id -u` prints a number");
-        Ok(Self { traces: Traces::of(uid), host })
+    pub(super) fn run(&self, probe: &Probe, mode: &Mode) -> CageResult {
+        let held = match probe.exception(mode.name).map(|exception| exception.expectation) {
+            None => probe.held,
+            Some(Expectation::HeldBy(held)) => held,
+            Some(Expectation::NotApplicable) => return Err("it is not to be run in this mode".to_owned()),
+        };
+        let (outcome, bystander) = match probe.risk {
+            // Whoever uses more than its share takes it from somebody.
+            Risk::Exhaustion => self.beside_canary(probe, mode),
+            Risk::Reading
+            | Risk::Writing
+            | Risk::Network
+            | Risk::Privilege
+            | Risk::Kernel
+            | Risk::Interference
+            | Risk::Supervisor => (self.attack(probe, mode), Ok(String::new())),
+        };
+        let (outcome, bystander) = (outcome?, bystander?);
+        let held = judge(held, mode, &outcome)?;
+        if mode.place == Place::Compile {
+            self.carry_over(outcome)?;
+        }
+        Ok(format!("{held}{bystander}"))
     }
 
-    pub(super) fn run(&self, scene: &Scene, probe: &Probe) -> CageResult {
-        let attack = |arguments: &[String]| {
-            let request = request(scene, probe, arguments);
-            self.host.run(&request, &Cancel::new()).map_err(|error| format!("no outcome: {error:?}"))
-        };
-        let outcome = match probe.companion {
-            Companion::None => attack(&[])?,
+    fn attack(&self, probe: &Probe, mode: &Mode) -> Result<ExecOutcome, String> {
+        let request = |arguments: &[String]| attack(probe, mode.place, arguments, &self.target);
+        match probe.companion {
+            Companion::None => run(&self.many, &request(&[])),
             Companion::Host(source) => {
-                let mut companion = HostCompanion::start(scene, source);
-                let outcome = attack(&companion.arguments())?;
+                let mut companion = HostCompanion::start(&self.target.secret_path, source);
+                let outcome = run(&self.many, &request(&companion.arguments()))?;
                 if !companion.is_alive() {
                     return Err("the process on the host ended".to_owned());
                 }
-                outcome
+                Ok(outcome)
             }
             Companion::Earlier(source) => {
-                let earlier = self.host.run(&python(source, &[], scene), &Cancel::new());
-                let earlier = earlier.map_err(|error| format!("no outcome: {error:?}"))?;
+                let earlier = run(&self.reused, &companion(source, &self.target))?;
                 if !earlier.termination.is_success() {
                     return Err(format!("the earlier run failed: {}", describe(&earlier)));
                 }
                 let printed = String::from_utf8_lossy(&earlier.stdout.head).into_owned();
                 let words = printed.split_whitespace().skip(1).map(str::to_owned);
-                attack(&std::iter::once("0".to_owned()).chain(words).collect::<Vec<_>>())?
+                run(&self.reused, &request(&std::iter::once("0".to_owned()).chain(words).collect::<Vec<_>>()))
             }
-            Companion::Neighbour(source) => self.beside(&python(source, &[], scene), &attack)?,
-        };
-        let held = judge(probe, &outcome)?;
-        self.traces.check()?;
-        if !scene.secret_is_untouched() {
-            return Err("the host's secret file changed".to_owned());
+            Companion::Neighbour(source) => self.beside(&companion(source, &self.target), &request),
         }
-        Ok(held)
     }
 
     fn beside(
         &self,
         neighbour: &ExecRequest,
-        attack: &dyn Fn(&[String]) -> Result<ExecOutcome, String>,
+        request: &dyn Fn(&[String]) -> ExecRequest,
     ) -> Result<ExecOutcome, String> {
         let cancel = Cancel::new();
         let (outcome, neighbour) = thread::scope(|scope| {
-            let running = scope.spawn(|| self.host.run(neighbour, &cancel));
-            let outcome = attack(&[self.traces.await_ready().to_string()]);
+            let running = scope.spawn(|| self.many.run(neighbour, &cancel));
+            let process = Watch::own().await_ready();
+            let outcome = run(&self.many, &request(&[process.pid.to_string()]));
             cancel.cancel();
             (outcome, running.join().expect("a run does not panic"))
         });
@@ -83,58 +95,70 @@ impl Cages {
         }
         outcome
     }
+
+    fn beside_canary(&self, probe: &Probe, mode: &Mode) -> (Result<ExecOutcome, String>, CageResult) {
+        let is_over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let singing = scope.spawn(|| canary::sing(&self.many, &is_over));
+            let outcome = self.attack(probe, mode);
+            is_over.store(true, Ordering::Relaxed);
+            (outcome, singing.join().expect("the canary does not panic"))
+        })
+    }
+
+    /// Takes what a compile step left to the run that follows it.
+    fn carry_over(&self, compiled: ExecOutcome) -> Result<(), String> {
+        match self.many.run(&run_of(compiled.files, &self.target), &Cancel::new()) {
+            Ok(outcome) if outcome.termination.is_success() => Ok(()),
+            // Said of the program, whose compile step made them so large.
+            Err(SandboxError::FilesTooLarge { .. }) => Ok(()),
+            Ok(outcome) => Err(format!("the run after compiling failed: {}", describe(&outcome))),
+            Err(error) => Err(format!("the run after compiling has no outcome: {error:?}")),
+        }
+    }
 }
 
-fn python(source: &str, arguments: &[String], scene: &Scene) -> ExecRequest {
-    let path = RelativePath::new("attack.py").expect("a plain name");
-    let mut request = ExecRequest::new(["python3", "attack.py"]);
-    request.argv.extend_from_slice(arguments);
-    request.env_vars.push(("ESCAPE_SECRET_PATH".to_owned(), scene.secret_path()));
-    request.files.push(FileEntry::new(path, format!("{PRELUDE}{source}").into_bytes()));
-    request
+fn run(host: &Host, request: &ExecRequest) -> Result<ExecOutcome, String> {
+    host.run(request, &Cancel::new()).map_err(|error| format!("no outcome: {error:?}"))
 }
 
-fn request(scene: &Scene, probe: &Probe, arguments: &[String]) -> ExecRequest {
-    let mut request = python(probe.attack, arguments, scene);
-    (probe.limits)(&mut request.limits);
-    request.collect = match probe.workspace {
-        Workspace::Left => Collect::Nothing,
-        Workspace::Collected => Collect::Everything,
-    };
-    request
-}
-
-fn judge(probe: &Probe, outcome: &ExecOutcome) -> CageResult {
+fn judge(held: Held, mode: &Mode, outcome: &ExecOutcome) -> CageResult {
     let printed = String::from_utf8_lossy(&outcome.stdout.head);
     if let Some(detail) = printed.lines().find_map(|line| line.strip_prefix("BREACHED ")) {
         return Err(detail.to_owned());
     }
-    if outcome
-        .files
-        .iter()
-        .any(|file| Scene::holds_secret(&file.content) && file.path.as_str() != "attack.py")
-    {
+    if outcome.files.iter().any(|file| Scene::holds_secret(&file.content) && file.path.as_str() != PROGRAM) {
         return Err("the supervisor read the secret for it".to_owned());
     }
+    let refusal = printed.lines().find_map(|line| line.strip_prefix("HELD "));
     let unexpected = || Err(format!("unexpected outcome: {}", describe(outcome)));
-    match probe.held {
-        Held::Refused => match printed.lines().find_map(|line| line.strip_prefix("HELD ")) {
-            Some(detail) => Ok(detail.to_owned()),
-            None => unexpected(),
-        },
-        Held::Signal(signal) if outcome.termination == (Termination::Signaled { signal }) => {
+    match (held, outcome.termination) {
+        (Held::Outcome(look), _) => look(outcome).map_err(|why| format!("{why}; {}", describe(outcome))),
+        (Held::Signal(expected), Termination::Signaled { signal }) if expected == signal => {
             Ok(format!("signal {signal}"))
         }
-        Held::Limit(limit) if outcome.termination == Termination::LimitExceeded(limit) => {
+        (Held::Limit(expected), Termination::LimitExceeded(limit))
+            if expected == limit || !mode.accounting.names_limits() =>
+        {
             Ok(format!("limit {}", limit.as_str()))
         }
-        Held::Signal(_) | Held::Limit(_) => unexpected(),
-        Held::Outcome(look) => look(outcome).map_err(|why| format!("{why}; {}", describe(outcome))),
+        // Where nothing counts a tree, whatever stopped it has stopped it; that it was in time the bystander shows.
+        (Held::Limit(_), Termination::Signaled { signal }) if !mode.accounting.names_limits() => {
+            Ok(format!("signal {signal}"))
+        }
+        (Held::Limit(_), Termination::Exited { code: 1.. }) if !mode.accounting.names_limits() => {
+            Ok("refused".to_owned())
+        }
+        (Held::Refused, _) => refusal.map_or_else(unexpected, |detail| Ok(detail.to_owned())),
+        (Held::Limit(_), _) if !mode.accounting.names_limits() => {
+            refusal.map_or_else(unexpected, |detail| Ok(detail.to_owned()))
+        }
+        (Held::Signal(_) | Held::Limit(_), _) => unexpected(),
     }
 }
 
 /// Enough to see what happened, in one line.
-fn describe(outcome: &ExecOutcome) -> String {
+pub(super) fn describe(outcome: &ExecOutcome) -> String {
     let short =
         |bytes: &[u8]| String::from_utf8_lossy(&bytes[bytes.len().saturating_sub(600)..]).into_owned();
     format!(

@@ -1,5 +1,6 @@
 //! The host, as it must be after every attack.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -10,8 +11,8 @@ const FIRST_UID: u32 = 0x7000_0000;
 /// The kernel takes a moment to remove what it has killed; this is many times that.
 const SETTLING: Duration = Duration::from_secs(10);
 
-/// Where an attack that escapes would leave its marker.
-const WRITTEN_PLACES: [&str; 16] = [
+/// Where an attack that escapes would leave its marker, or a mount.
+const WRITTEN_PLACES: [&str; 18] = [
     "/",
     "/usr",
     "/usr/bin",
@@ -28,35 +29,92 @@ const WRITTEN_PLACES: [&str; 16] = [
     "/root",
     "/home",
     "/ws",
+    "/proc",
+    "/sys",
 ];
 const MARKER: &str = "rollcage-escape-marker";
 
-/// What belongs to one host of ours.
+/// The processes of one supervisor: what descends from it, and what runs as one of its users.
+#[derive(Clone, Debug)]
+pub(super) struct Watch {
+    supervisor: u32,
+    uids: BTreeSet<u32>,
+    /// First uids of leased blocks.
+    blocks: BTreeSet<u32>,
+}
+
+/// What belongs to one supervisor, and the host as it was when it had just started.
 #[derive(Clone, Debug)]
 pub(super) struct Traces {
-    first_uid: u32,
+    watch: Watch,
+    /// What launchers and what waits in their cages execute, and no attack can.
+    launcher: PathBuf,
     cgroups: Vec<PathBuf>,
     mounts: String,
     host_name: String,
 }
 
-impl Traces {
-    /// For the host one of whose cages runs as `uid`.
-    pub(super) fn of(uid: u32) -> Self {
-        let block = (uid - FIRST_UID) / UIDS_PER_BLOCK;
-        let mut cgroups = Vec::new();
-        find_groups(
-            Path::new("/sys/fs/cgroup"),
-            &Path::new("rollcage").join(block.to_string()),
-            6,
-            &mut cgroups,
-        );
-        Self {
-            first_uid: FIRST_UID + block * UIDS_PER_BLOCK,
-            cgroups,
-            mounts: mounts(),
-            host_name: host_name(),
+/// A process as the host sees it.
+#[derive(Clone, Debug)]
+pub(super) struct Process {
+    pub(super) pid: u32,
+    pub(super) uid: u32,
+    parent: u32,
+    name: String,
+}
+
+impl Watch {
+    /// That of the calling process, for whom descent is enough.
+    pub(super) fn own() -> Self {
+        Self { supervisor: std::process::id(), uids: BTreeSet::new(), blocks: BTreeSet::new() }
+    }
+
+    /// That of a supervisor that runs as `uid`, and whose cages run as `cage_uids`.
+    pub(super) fn of(supervisor: u32, uid: u32, cage_uids: &[u32]) -> Self {
+        // Root's other processes are none of ours.
+        let uids = [uid].into_iter().filter(|uid| *uid != 0).collect();
+        let blocks = cage_uids.iter().filter_map(|uid| block_of(*uid)).collect();
+        Self { supervisor, uids, blocks }
+    }
+
+    /// Waits for a companion that says it is ready.
+    pub(super) fn await_ready(&self) -> Process {
+        let deadline = Instant::now() + SETTLING;
+        loop {
+            let found = self.processes().into_iter().find(|process| process.name == "escape-ready");
+            if let Some(process) = found {
+                return process;
+            }
+            assert!(Instant::now() < deadline, "the neighbour never became ready");
+            std::thread::yield_now();
         }
+    }
+
+    fn processes(&self) -> Vec<Process> {
+        let all: BTreeMap<u32, Process> = processes().map(|process| (process.pid, process)).collect();
+        let descends = |process: &Process| {
+            let line = std::iter::successors(Some(process), |process| all.get(&process.parent));
+            line.skip(1).any(|ancestor| ancestor.pid == self.supervisor)
+        };
+        let is_one = |process: &&Process| {
+            self.uids.contains(&process.uid)
+                || block_of(process.uid).is_some_and(|block| self.blocks.contains(&block))
+                || descends(process)
+        };
+        all.values().filter(is_one).filter(|process| process.pid != self.supervisor).cloned().collect()
+    }
+}
+
+impl Traces {
+    /// Of the host as it is now.
+    pub(super) fn of(watch: Watch, launcher: PathBuf) -> Self {
+        let mut cgroups = Vec::new();
+        for first in &watch.blocks {
+            let number = (first - FIRST_UID) / UIDS_PER_BLOCK;
+            let name = Path::new("rollcage").join(number.to_string());
+            find_groups(Path::new("/sys/fs/cgroup"), &name, 6, &mut cgroups);
+        }
+        Self { watch, launcher, cgroups, mounts: mounts(), host_name: host_name() }
     }
 
     /// Whether the host is as it was; `Err` says what is not.
@@ -76,7 +134,7 @@ impl Traces {
             let Ok(entries) = fs::read_dir(place) else { continue };
             for entry in entries.flatten() {
                 if entry.file_name().to_string_lossy().contains(MARKER) {
-                    return Err(format!("written: {}", entry.path().display()));
+                    return Err(format!("left behind: {}", entry.path().display()));
                 }
             }
         }
@@ -89,12 +147,16 @@ impl Traces {
         Ok(())
     }
 
-    /// Processes with a uid of a cage, and members of the cages' groups.
+    /// Processes that are not the supervisor's own, and members of the cages' groups.
     fn left_behind(&self) -> Vec<String> {
-        let range = self.first_uid..self.first_uid + UIDS_PER_BLOCK;
-        let mut left: Vec<String> = processes()
+        let is_own = |process: &Process| {
+            fs::read_link(format!("/proc/{}/exe", process.pid)).is_ok_and(|program| program == self.launcher)
+        };
+        let mut left: Vec<String> = self
+            .watch
+            .processes()
             .into_iter()
-            .filter(|process| range.contains(&process.uid))
+            .filter(|process| !is_own(process))
             .map(|process| format!("process {} ({}, uid {})", process.pid, process.name, process.uid))
             .collect();
         for group in &self.cgroups {
@@ -106,39 +168,24 @@ impl Traces {
         }
         left
     }
-
-    /// Waits for a companion that says it is ready, and gives its process id.
-    pub(super) fn await_ready(&self) -> u32 {
-        let range = self.first_uid..self.first_uid + UIDS_PER_BLOCK;
-        let deadline = Instant::now() + SETTLING;
-        loop {
-            let found = processes().into_iter().find(|p| range.contains(&p.uid) && p.name == "escape-ready");
-            if let Some(process) = found {
-                return process.pid;
-            }
-            assert!(Instant::now() < deadline, "the neighbour never became ready");
-            std::thread::yield_now();
-        }
-    }
 }
 
-struct Process {
-    pid: u32,
-    name: String,
-    uid: u32,
+/// The first uid of the leased block that `uid` is in.
+fn block_of(uid: u32) -> Option<u32> {
+    uid.checked_sub(FIRST_UID).map(|above| FIRST_UID + above / UIDS_PER_BLOCK * UIDS_PER_BLOCK)
 }
 
-fn processes() -> Vec<Process> {
+fn processes() -> impl Iterator<Item = Process> {
     let entries = fs::read_dir("/proc").expect("/proc is mounted");
     let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     pids.filter_map(|pid: u32| {
         // One that ended since is no process.
-        let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        let status = fs::read(format!("/proc/{pid}/status")).ok()?;
+        let status = String::from_utf8_lossy(&status);
         let field = |name: &str| Some(status.lines().find_map(|line| line.strip_prefix(name))?.trim());
         let uid = field("Uid:")?.split_whitespace().next()?.parse().ok()?;
-        Some(Process { pid, name: field("Name:")?.to_owned(), uid })
+        Some(Process { pid, uid, parent: field("PPid:")?.parse().ok()?, name: field("Name:")?.to_owned() })
     })
-    .collect()
 }
 
 fn find_groups(directory: &Path, wanted: &Path, depth: u32, found: &mut Vec<PathBuf>) {
@@ -155,8 +202,11 @@ fn find_groups(directory: &Path, wanted: &Path, depth: u32, found: &mut Vec<Path
     }
 }
 
+/// What is mounted at the written places. Elsewhere others may mount meanwhile.
 fn mounts() -> String {
-    fs::read_to_string("/proc/self/mountinfo").expect("/proc is mounted")
+    let all = fs::read_to_string("/proc/self/mountinfo").expect("/proc is mounted");
+    let at_place = |line: &&str| line.split(' ').nth(4).is_some_and(|place| WRITTEN_PLACES.contains(&place));
+    all.lines().filter(at_place).collect::<Vec<_>>().join("\n")
 }
 
 fn host_name() -> String {

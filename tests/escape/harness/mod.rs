@@ -1,11 +1,17 @@
-//! Runs probes as control and in the cage, and looks at the host in between.
+//! Runs probes as control and in the cage of every mode, and looks at the host in between.
 
 mod cage;
+mod canary;
 mod control;
 mod machine;
-mod panel;
+mod matrix;
+mod modes;
 mod probe;
+mod request;
 mod scene;
+mod station;
+mod supervisor;
 
-pub(crate) use panel::attack;
+pub(crate) use matrix::attack;
 pub(crate) use probe::{Companion, Control, Held, Probe, Risk, User, Workspace};
+pub(crate) use supervisor::serve;

@@ -87,6 +87,25 @@ pub(crate) enum Workspace {
     Collected,
 }
 
+/// What is expected of a probe in modes that cannot be held to the usual.
+#[derive(Clone, Copy, Debug)]
+#[expect(dead_code, reason = "where every mode has every mechanism, none is an exception")]
+pub(crate) enum Expectation {
+    /// The cage holds, and shows it otherwise.
+    HeldBy(Held),
+    /// The mode does not claim to stop this.
+    NotApplicable,
+}
+
+/// A mode, or several, in which a probe has its own expectation.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Exception {
+    /// How the names of these modes begin.
+    pub(crate) modes: &'static str,
+    pub(crate) expectation: Expectation,
+    pub(crate) reason: &'static str,
+}
+
 /// One attack and what is expected of it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Probe {
@@ -100,6 +119,7 @@ pub(crate) struct Probe {
     /// Run as root before the control only, for what the attack cannot prepare itself.
     pub(crate) control_setup: &'static str,
     pub(crate) held: Held,
+    pub(crate) exceptions: &'static [Exception],
     pub(crate) limits: fn(&mut Limits),
     pub(crate) workspace: Workspace,
 }
@@ -116,8 +136,13 @@ impl Probe {
             user: User::Root,
             control_setup: "",
             held: Held::Refused,
+            exceptions: &[],
             limits: |_limits| {},
             workspace: Workspace::Left,
         }
+    }
+    /// What is said of this mode, where it is not the usual.
+    pub(crate) fn exception(&self, mode: &str) -> Option<&'static Exception> {
+        self.exceptions.iter().find(|exception| mode.starts_with(exception.modes))
     }
 }

@@ -1,7 +1,8 @@
 //! What the host holds that an attack is after.
 
-use std::fs;
-use std::io::{BufRead as _, BufReader};
+use std::fs::{self, Permissions};
+use std::io::{self, BufRead as _, BufReader};
+use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
@@ -10,18 +11,40 @@ pub(super) const PRELUDE: &str = include_str!("prelude.py");
 /// Found in what an attack read, it proves that the attack read the host.
 pub(super) const SECRET: &str = "ESCAPE-SECRET";
 
-/// A directory of root's with a secret in it, removed when dropped.
+/// A directory with a secret of one user's in it, removed when dropped.
 #[derive(Debug)]
 pub(super) struct Scene {
     directory: PathBuf,
+    owner: u32,
 }
 
 impl Scene {
-    pub(super) fn make() -> Self {
-        let directory = PathBuf::from(format!("/root/rollcage-escape-{}", std::process::id()));
-        fs::create_dir_all(directory.join("control")).expect("root can write below /root");
-        fs::write(directory.join("secret"), format!("{SECRET}\n")).expect("the directory was just made");
-        Self { directory }
+    /// Where the control's machine sees it too: on the root file system, and not below `/tmp`.
+    pub(super) fn make(name: &str, owner: u32) -> Self {
+        let directory = PathBuf::from(format!("/var/lib/rollcage-escape-{}-{name}", std::process::id()));
+        // What a run that was killed left behind under the same process id.
+        let _absent = fs::remove_dir_all(&directory);
+        let made = fs::create_dir(&directory)
+            .and_then(|()| fs::create_dir(directory.join("control")))
+            .and_then(|()| fs::write(directory.join("secret"), format!("{SECRET}\n")))
+            .and_then(|()| fs::set_permissions(directory.join("secret"), Permissions::from_mode(0o600)))
+            .and_then(|()| fs::set_permissions(&directory, Permissions::from_mode(0o700)))
+            .and_then(|()| chown(directory.join("secret"), Some(owner), Some(owner)))
+            .and_then(|()| chown(&directory, Some(owner), Some(owner)));
+        made.expect("root can write below /var/lib");
+        Self { directory, owner }
+    }
+
+    pub(super) const fn owner(&self) -> u32 {
+        self.owner
+    }
+
+    /// A copy of a program, which the scene's owner can execute.
+    pub(super) fn program(&self, program: &Path, name: &str) -> io::Result<PathBuf> {
+        let copy = self.directory.join(name);
+        fs::copy(program, &copy)?;
+        fs::set_permissions(&copy, Permissions::from_mode(0o755))?;
+        Ok(copy)
     }
 
     pub(super) fn secret_path(&self) -> String {
@@ -60,10 +83,10 @@ pub(super) struct HostCompanion {
 }
 
 impl HostCompanion {
-    pub(super) fn start(scene: &Scene, source: &str) -> Self {
+    pub(super) fn start(secret_path: &str, source: &str) -> Self {
         let mut process = Command::new("python3")
             .args(["-c", &format!("{PRELUDE}{source}")])
-            .env("ESCAPE_SECRET_PATH", scene.secret_path())
+            .env("ESCAPE_SECRET_PATH", secret_path)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()

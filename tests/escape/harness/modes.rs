@@ -1,0 +1,120 @@
+//! The ways a cage can be built and used, as a table: each is a column of the matrix.
+//!
+//! There is no place for checkers: the judge compares outputs itself, and no request asks for a program that does.
+
+use std::path::PathBuf;
+
+use rollcage_sandbox::{HostConfig, LauncherProgram};
+use rollcage_types::IsolationLevel;
+
+/// Selects modes whose name contains this.
+pub(super) const MODE_FILTER: &str = "ROLLCAGE_MODE";
+
+/// One column: how cages are built, by whom, and what the attack passes for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Mode {
+    /// Level, accounting and place.
+    pub(super) name: &'static str,
+    pub(super) level: IsolationLevel,
+    pub(super) accounting: Accounting,
+    pub(super) supervisor: Supervisor,
+    pub(super) place: Place,
+}
+
+/// Every mode. Those that differ only in their place share a supervisor and stand together.
+pub(super) const MODES: &[Mode] = &[
+    Mode {
+        name: "full/v1/cold",
+        level: IsolationLevel::Full,
+        accounting: Accounting::CgroupV1,
+        supervisor: Supervisor::Root,
+        place: Place::Cold,
+    },
+    Mode {
+        name: "full/v1/compile",
+        level: IsolationLevel::Full,
+        accounting: Accounting::CgroupV1,
+        supervisor: Supervisor::Root,
+        place: Place::Compile,
+    },
+];
+
+/// What counts and limits a tree of processes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Accounting {
+    /// Controllers of the first cgroup hierarchy: every limit is counted and named.
+    CgroupV1,
+}
+
+/// Whose process makes the cages and reads what comes out of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Supervisor {
+    /// Root with every capability.
+    Root,
+    /// A uid of its own that can never have a capability.
+    #[expect(dead_code, reason = "for the modes that do without root")]
+    User,
+    /// As [`Self::User`], and refused namespaces and mounts, as a container engine's default profile does.
+    #[expect(dead_code, reason = "for the modes that do without namespaces")]
+    ContainerUser,
+}
+
+/// What the attack is run as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// The program itself.
+    Cold,
+    /// The compile step of a language.
+    Compile,
+}
+
+impl Mode {
+    /// The modes that the tester asked for, supervisor by supervisor.
+    pub(super) fn wanted() -> Vec<Vec<Self>> {
+        let filter = std::env::var(MODE_FILTER).unwrap_or_default();
+        let wanted: Vec<_> = MODES.iter().copied().filter(|mode| mode.name.contains(&filter)).collect();
+        wanted.chunk_by(|a, b| a.station() == b.station()).map(<[Self]>::to_vec).collect()
+    }
+
+    /// The mode of this name.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        MODES.iter().copied().find(|mode| mode.name == name)
+    }
+
+    /// The name without the place, which modes of one supervisor have in common.
+    pub(super) fn station(&self) -> &'static str {
+        self.name.rsplit_once('/').expect("a mode's name has three parts").0
+    }
+
+    /// The configuration of a host in this mode.
+    pub(super) fn host_config(&self, slots: usize, launcher: PathBuf) -> HostConfig {
+        match self.level {
+            IsolationLevel::Full => {
+                HostConfig { slots, launcher: LauncherProgram::Path(launcher), ..HostConfig::default() }
+            }
+        }
+    }
+}
+
+impl Accounting {
+    /// Whether the kernel counts what a tree uses, so that the limit that ended it can be named.
+    pub(super) const fn names_limits(self) -> bool {
+        match self {
+            Self::CgroupV1 => true,
+        }
+    }
+}
+
+impl Supervisor {
+    /// The uid that is not root's. `number` tells supervisors of one run apart, the process id those of other runs.
+    pub(super) fn uid(self, number: u32) -> u32 {
+        /// Below the uids of cages, and above those that services and people have.
+        const FIRST: u32 = 0x6F00_0000;
+        /// Larger than any process id of the machines this is run on.
+        const RUNS: u32 = 1 << 16;
+        match self {
+            Self::Root => 0,
+            Self::User | Self::ContainerUser => FIRST + number * RUNS + std::process::id() % RUNS,
+        }
+    }
+}

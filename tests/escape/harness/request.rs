@@ -1,0 +1,81 @@
+//! An attack as a request to the sandbox, for each place it can pass for.
+
+use rollcage_language::Language;
+use rollcage_types::{Collect, ExecRequest, FileEntry, LimitOverrides, Limits, RelativePath};
+
+use super::modes::Place;
+use super::probe::{Probe, Workspace};
+use super::scene::PRELUDE;
+
+/// The attack's own file.
+pub(super) const PROGRAM: &str = "attack.py";
+
+/// What attacks are told of the host.
+#[derive(Debug)]
+pub(super) struct Target {
+    pub(super) secret_path: String,
+}
+
+/// A companion in a cage.
+pub(super) fn companion(source: &str, target: &Target) -> ExecRequest {
+    let path = RelativePath::new(PROGRAM).expect("a plain name");
+    let mut request = ExecRequest::new(["python3", PROGRAM]);
+    request.env_vars.push(("ESCAPE_SECRET_PATH".to_owned(), target.secret_path.clone()));
+    request.files.push(FileEntry::new(path, format!("{PRELUDE}{source}").into_bytes()));
+    request
+}
+
+/// The attack itself.
+pub(super) fn attack(probe: &Probe, place: Place, arguments: &[String], target: &Target) -> ExecRequest {
+    let mut limits = Limits::default();
+    (probe.limits)(&mut limits);
+    match place {
+        Place::Cold => {
+            let mut request = companion(probe.attack, target);
+            request.argv.extend_from_slice(arguments);
+            request.limits = limits;
+            request.collect = match probe.workspace {
+                Workspace::Left => Collect::Nothing,
+                Workspace::Collected => Collect::Everything,
+            };
+            request
+        }
+        Place::Compile => {
+            let mut language = recipe(arguments, target);
+            language.compile_limits = overrides(&limits);
+            let source = language.source_file(format!("{PRELUDE}{}", probe.attack).into_bytes());
+            language.compile_request(vec![source]).expect("the recipe compiles")
+        }
+    }
+}
+
+/// The run after a compile step, on what it left: what the attack hands on must be harmless to whoever takes it.
+pub(super) fn run_of(compiled: Vec<FileEntry>, target: &Target) -> ExecRequest {
+    recipe(&[], target).run_request(compiled)
+}
+
+/// A language whose compiler is the attack. Without `artefacts`, the whole workspace is carried over.
+fn recipe(arguments: &[String], target: &Target) -> Language {
+    let secret_path = &target.secret_path;
+    let text = format!(
+        "prompt: none\nfilename: {PROGRAM}\ncompile: python3 {PROGRAM} {}\nexecute: sh -c true\n\
+         env_vars: {{ESCAPE_SECRET_PATH: {secret_path}}}\n",
+        arguments.join(" "),
+    );
+    Language::parse("attack.yaml", &text).expect("arguments of companions are plain words")
+}
+
+fn overrides(limits: &Limits) -> LimitOverrides {
+    LimitOverrides {
+        cpu_time: Some(limits.cpu_time),
+        wall_time: Some(limits.wall_time),
+        idle_time: limits.idle_time,
+        memory: Some(limits.memory),
+        processes: Some(limits.processes),
+        output: Some(limits.output),
+        file_size: Some(limits.file_size),
+        disk: Some(limits.disk),
+        open_files: Some(limits.open_files),
+        stack: Some(limits.stack),
+    }
+}
