@@ -14,6 +14,7 @@ mod error;
 mod host;
 mod launch;
 mod lease;
+pub mod network;
 mod outcome;
 mod plan;
 mod probe;
