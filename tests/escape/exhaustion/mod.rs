@@ -1,19 +1,34 @@
 //! Uses more than its share.
 
 mod descriptors;
+mod descriptors_in_flight;
 mod disk_fill;
+mod event_objects;
 mod fork_bomb;
 mod inode_fill;
 mod kernel_buffers;
+mod kernel_timers;
+mod locked_memory;
 mod machine_pools;
+mod mappings;
 mod memory_hog;
 mod message_queues;
+mod missing_names;
 mod output_flood;
+mod page_cache;
+mod page_tables;
+mod pipe_buffers;
+mod posix_queues;
+mod process_numbers;
+mod semaphores;
 mod shared_memory;
 mod sleep_forever;
+mod sockets_in_cycles;
 mod spin;
 mod stopped;
+mod terminals;
 mod thread_bomb;
+mod watches;
 mod zombies;
 
 use crate::harness::Probe;
@@ -34,4 +49,19 @@ pub(crate) const PROBES: &[&Probe] = &[
     &zombies::PROBE,
     &message_queues::PROBE,
     &machine_pools::PROBE,
+    &terminals::PROBE,
+    &watches::PROBE,
+    &page_cache::PROBE,
+    &pipe_buffers::PROBE,
+    &descriptors_in_flight::PROBE,
+    &sockets_in_cycles::PROBE,
+    &locked_memory::PROBE,
+    &event_objects::PROBE,
+    &kernel_timers::PROBE,
+    &semaphores::PROBE,
+    &posix_queues::PROBE,
+    &page_tables::PROBE,
+    &mappings::PROBE,
+    &missing_names::PROBE,
+    &process_numbers::PROBE,
 ];

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-use super::probe::{Companion, Control, Probe, User};
+use super::probe::{Companion, Control, Probe, User, Workspace};
 use super::scene::{PRELUDE, SECRET, Scene};
 
 /// Far more than any control takes; a control that hangs is killed with everything it started.
@@ -33,6 +33,7 @@ pub(super) fn run(scene: &Scene, probe: &Probe) -> ControlResult {
         "attack": format!("{PRELUDE}{}", probe.attack),
         "companion": companion.map_or_else(String::new, |source| format!("{PRELUDE}{source}")),
         "earlier": earlier,
+        "collect": probe.workspace == Workspace::Collected,
         "setup": probe.control_setup,
         "user": match probe.user {
             User::Root => "root",

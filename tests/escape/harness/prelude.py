@@ -8,16 +8,21 @@ SECRET_PATH = os.environ.get("ESCAPE_SECRET_PATH", "")
 SECRET = b"ESCAPE-SECRET"
 # Files an attack leaves outside carry this name, so that they can be looked for.
 MARKER = "rollcage-escape-marker"
+# Whether this is the control, for attacks whose harm is done to somebody it does not have.
+UNCONFINED = "ESCAPE_UNCONFINED" in os.environ
+WORKSPACE = os.getcwd()
+TEMPORARY = os.environ.get("TMPDIR", "/tmp")
 libc = ctypes.CDLL(None, use_errno=True)
 
 
 def breached(detail):
-    print("BREACHED", detail, flush=True)
+    # On a line of its own, whatever was printed before.
+    print("\nBREACHED", detail, flush=True)
     os._exit(0)
 
 
 def held(detail):
-    print("HELD", detail, flush=True)
+    print("\nHELD", detail, flush=True)
     os._exit(0)
 
 

@@ -2,8 +2,13 @@
 
 mod daemon;
 mod earlier_files;
-mod earlier_memory;
+mod earlier_processes;
+mod host_processes;
+mod neighbour_descriptors;
+mod neighbour_limits;
+mod neighbour_memory;
 mod neighbour_processes;
+mod neighbour_trace;
 mod neighbour_workspace;
 mod rendezvous;
 mod signal_everybody;
@@ -23,5 +28,10 @@ pub(crate) const PROBES: &[&Probe] = &[
     &socket_names::PROBE,
     &watched_files::PROBE,
     &earlier_files::PROBE,
-    &earlier_memory::PROBE,
+    &neighbour_memory::PROBE,
+    &neighbour_trace::PROBE,
+    &neighbour_descriptors::PROBE,
+    &neighbour_limits::PROBE,
+    &host_processes::PROBE,
+    &earlier_processes::PROBE,
 ];

@@ -20,7 +20,7 @@ const COMPANION: &str = r#"
 import socket
 
 server = socket.socket(socket.AF_UNIX)
-server.bind("/ws/work/ATTACK-AT-DAWN")
+server.bind("ATTACK-AT-DAWN")
 ready()
 while True:
     libc.pause()

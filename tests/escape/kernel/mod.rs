@@ -2,6 +2,7 @@
 
 mod bpf;
 mod device_requests;
+mod file_attributes;
 mod i386_calls;
 mod io_uring;
 mod keyring;
@@ -30,4 +31,5 @@ pub(crate) const PROBES: &[&Probe] = &[
     &device_requests::PROBE,
     &personalities::PROBE,
     &own_filters::PROBE,
+    &file_attributes::PROBE,
 ];

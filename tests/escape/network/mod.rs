@@ -3,6 +3,8 @@
 mod abstract_socket;
 mod every_family;
 mod host_loopback;
+mod interface_requests;
+mod name_service;
 mod netlink;
 mod raw_sockets;
 mod unix_socket_file;
@@ -18,4 +20,6 @@ pub(crate) const PROBES: &[&Probe] = &[
     &netlink::PROBE,
     &vsock::PROBE,
     &every_family::PROBE,
+    &name_service::PROBE,
+    &interface_requests::PROBE,
 ];

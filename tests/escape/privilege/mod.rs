@@ -5,6 +5,7 @@ mod identities;
 mod no_new_privs;
 mod own_set_uid;
 mod priorities;
+mod process_controls;
 mod resource_limits;
 mod set_uid_programs;
 
@@ -18,4 +19,5 @@ pub(crate) const PROBES: &[&Probe] = &[
     &no_new_privs::PROBE,
     &resource_limits::PROBE,
     &priorities::PROBE,
+    &process_controls::PROBE,
 ];

@@ -1,4 +1,4 @@
-//! The environment, memory map and descriptors of PID 1, which may hold keys of the host.
+//! The environment, memory map and descriptors of every process it can name, which may hold keys of the host.
 
 use crate::harness::{Probe, Risk};
 
@@ -10,9 +10,12 @@ def read(path):
         return file.read(64)
 
 
-expect_refusal(
-    "PID 1",
-    [(f, lambda f=f: read(f"/proc/1/{f}")) for f in ("environ", "maps", "auxv", "cmdline", "stack")]
-    + [("fd", lambda: os.listdir("/proc/1/fd")), ("exe", lambda: os.readlink("/proc/1/exe"))],
-)
+others = {entry for entry in os.listdir("/proc") if entry.isdigit()} | {"1", "2", str(os.getppid())}
+attempts = []
+for pid in others - {str(os.getpid())}:
+    for kind in ("environ", "maps", "auxv", "cmdline", "stack"):
+        attempts.append((f"{kind} of {pid}", lambda path=f"/proc/{pid}/{kind}": read(path)))
+    attempts.append((f"fd of {pid}", lambda pid=pid: os.listdir(f"/proc/{pid}/fd")))
+    attempts.append((f"exe of {pid}", lambda pid=pid: os.readlink(f"/proc/{pid}/exe")))
+expect_refusal("process", attempts)
 "#;

@@ -1,10 +1,9 @@
 //! The workspace itself removed before whoever collects comes for it.
 
-use crate::harness::{Control, Held, Probe, Risk, Workspace};
+use crate::harness::{Held, Probe, Risk, Workspace};
 
 pub(crate) const PROBE: Probe = Probe {
     workspace: Workspace::Collected,
-    control: Control::NeedsKernel("what is left behind harms only whoever collects it"),
     held: Held::Outcome(|outcome| match outcome.files.len() {
         0 => Ok(format!("an outcome with no file and {} omitted", outcome.files_omitted)),
         some => Err(format!("{some} files out of nowhere")),
@@ -15,13 +14,18 @@ pub(crate) const PROBE: Probe = Probe {
 const ATTACK: &str = r#"
 import shutil
 
-if os.path.isdir("/old-root"):
+os.chdir(TEMPORARY)
+try:
+    # Unconfined, and where the workspace is a directory like any other.
+    os.rename(WORKSPACE, WORKSPACE + "-gone")
+    shutil.rmtree(WORKSPACE + "-gone")
     os._exit(0)
-os.chdir("/tmp")
+except OSError:
+    pass
 # Where both are one file system the directory has a second name, which is no mount point and can be removed.
 if os.path.isdir(".work"):
     os.rename(".work", "moved")
     shutil.rmtree("moved")
 else:
-    os.unlink("/ws/work/attack.py")
+    os.unlink(f"{WORKSPACE}/attack.py")
 "#;

@@ -25,6 +25,11 @@ os.mkdir("sub")
 os.symlink("../../../../../../.." + SECRET_PATH, "sub/relative-link")
 with open("honest", "w") as file:
     file.write("collect me")
-# What a careless collector would read:
-expect_refusal("link", [(path, lambda path=path: has_secret(path)) for path in ("secret-link", "sub/relative-link")])
+for path in ("secret-link", "sub/relative-link"):
+    try:
+        if has_secret(path):
+            breached(f"followed {path}")
+    except OSError:
+        pass
+held("the links lead nowhere")
 "#;

@@ -2,12 +2,11 @@
 
 use rollcage_types::ByteSize;
 
-use crate::harness::{Control, Held, Probe, Risk, Workspace};
+use crate::harness::{Held, Probe, Risk, Workspace};
 
 pub(crate) const PROBE: Probe = Probe {
     workspace: Workspace::Collected,
     limits: |limits| limits.file_size = ByteSize::gib(2048),
-    control: Control::NeedsKernel("what is left behind harms only whoever collects it"),
     held: Held::Outcome(|outcome| {
         let bytes: usize = outcome.files.iter().map(|file| file.content.len()).sum();
         let traps = ["pipe-", "socket", "holes"];
@@ -36,16 +35,13 @@ with open("holes", "wb") as file:
 for number in range(100):
     os.mkdir("pit")
     os.chdir("pit")
-os.chdir("/ws/work")
+os.chdir(WORKSPACE)
 # And one whose bottom no path is long enough to name.
 for number in range(40):
     os.mkdir("n" * 255)
     os.chdir("n" * 255)
-os.chdir("/ws/work")
+os.chdir(WORKSPACE)
 for number in range(2000):
     os.close(os.open(f"many-{number}", os.O_CREAT | os.O_WRONLY))
 os.close(os.open("unreadable", os.O_CREAT | os.O_WRONLY, 0))
-size = os.stat("holes").st_size
-if size == 1 << 40 and os.path.isdir("/old-root"):
-    breached("a terabyte for whoever reads it")
 "#;

@@ -16,6 +16,6 @@ pub(crate) const PROBE: Probe = Probe {
 
 const ATTACK: &str = r#"
 os.write(1, b"\x1b]0;title\x07\x1b[2J\x9b31m\r\x08\0\xff\xfe\n")
-if os.path.isdir("/old-root"):
+if UNCONFINED:
     breached("unconfined, they reach the terminal")
 "#;

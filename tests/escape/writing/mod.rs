@@ -1,11 +1,15 @@
 //! Changes what is the host's.
 
 mod control_groups;
+mod core_dumps;
 mod device_nodes;
 mod host_files;
 mod kernel_settings;
 mod mount_descriptors;
+mod mount_propagation;
 mod mounts;
+mod running_programs;
+mod secret_file;
 mod user_namespace;
 
 use crate::harness::Probe;
@@ -18,4 +22,8 @@ pub(crate) const PROBES: &[&Probe] = &[
     &device_nodes::PROBE,
     &kernel_settings::PROBE,
     &control_groups::PROBE,
+    &secret_file::PROBE,
+    &mount_propagation::PROBE,
+    &running_programs::PROBE,
+    &core_dumps::PROBE,
 ];
