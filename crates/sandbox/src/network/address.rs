@@ -81,7 +81,7 @@ fn class_v6(address: Ipv6Addr) -> Option<AddressClass> {
         [0xfc00..=0xfdff, ..] | [0xfec0..=0xfeff, ..] => Some(Private),
         [0xfe80..=0xfebf, ..] => Some(LinkLocal),
         [0xff00..=0xffff, ..] => Some(Multicast),
-        // Teredo and other assignments, documentation, and 6to4, whose tunnels end at IPv4 addresses of anyone's choice.
+        // Teredo and other assignments, documentation, and 6to4, whose tunnels end at any IPv4 address.
         [0x2001, 0..=0x1ff, ..] | [0x2001, 0xdb8, ..] | [0x2002, ..] | [0x3fff, 0..=0xfff, ..] => {
             Some(Reserved)
         }
@@ -90,8 +90,8 @@ fn class_v6(address: Ipv6Addr) -> Option<AddressClass> {
     }
 }
 
-/// Whether this machine has the address: then a socket can be bound to it. Hosts that let sockets be bound to any address
-/// (`ip_nonlocal_bind`) look as if they had them all, and so refuse all.
+/// Whether this machine has the address: then a socket can be bound to it. Hosts that let sockets be bound to any
+/// address (`ip_nonlocal_bind`) look as if they had them all, and so refuse all.
 fn is_ours(address: IpAddr) -> bool {
     let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let bound = socket_with(family, SocketType::DGRAM, SocketFlags::CLOEXEC, None)

@@ -1,7 +1,8 @@
 //! One connection of a program's: from its acceptance, over finding and reaching the host, to its end.
 //!
-//! What comes from the program waits in its socket until the host is reached. A program is told an orderly end only if
-//! the host ended in order; everything else reaches it as a reset, so that our failures never look like an empty answer.
+//! What comes from the program waits in its socket until the host is reached. A program is told an orderly end only
+//! if the host ended in order; everything else reaches it as a reset, so that our failures never look like an empty
+//! answer.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -87,14 +88,13 @@ impl Connection {
     /// The lookup ended. An event means that the connection is over.
     pub(super) fn found(
         &mut self,
-        addresses: io::Result<Vec<IpAddr>>,
+        addresses: Result<Vec<IpAddr>, Failure>,
         now: Instant,
         bounds: &Bounds,
     ) -> Option<NetworkEvent> {
-        let failed = |reason: String| Failure::Lookup { reason };
         let addresses = match addresses {
             Ok(addresses) => addresses,
-            Err(error) => return Some(self.failed(failed(error.to_string()))),
+            Err(why) => return Some(self.failed(why)),
         };
         let refusal = |address: &IpAddr| match self.host.kind() {
             HostKind::Named => address::inside(*address),
@@ -110,7 +110,10 @@ impl Connection {
         }
         match (refused, outside.is_empty()) {
             (Some(why), true) => Some(self.refused(why)),
-            _ => self.connect(outside.into_iter(), failed("it has no address".to_owned()), now, bounds),
+            _ => {
+                let nothing = Failure::Lookup { reason: "it has no address".to_owned() };
+                self.connect(outside.into_iter(), nothing, now, bounds)
+            }
         }
     }
 
@@ -182,7 +185,7 @@ impl Connection {
                     self.deadline = now + bounds.connect;
                     return None;
                 }
-                Err(errno) => last = connect_failure(address, errno),
+                Err(failure) => last = failure,
             }
         }
         Some(self.failed(last))
@@ -249,13 +252,17 @@ pub(super) fn reset_at_close(socket: &OwnedFd) {
     let _set = sockopt::set_socket_linger(socket, Some(Duration::ZERO));
 }
 
-fn start_connecting(address: SocketAddr) -> Result<OwnedFd, Errno> {
+fn start_connecting(address: SocketAddr) -> Result<OwnedFd, Failure> {
     let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let socket = socket_with(family, SocketType::STREAM, flags, None)?;
+    let socket = socket_with(family, SocketType::STREAM, flags, None).map_err(|errno| match errno {
+        // A machine without IPv6 has no way to such a host.
+        Errno::AFNOSUPPORT => connect_failure(address, errno),
+        _ => Failure::Ours { action: "make a socket", reason: io::Error::from(errno).to_string() },
+    })?;
     match connect(&socket, &address) {
         Ok(()) | Err(Errno::INPROGRESS) => Ok(socket),
-        Err(errno) => Err(errno),
+        Err(errno) => Err(connect_failure(address, errno)),
     }
 }
 

@@ -67,8 +67,8 @@ impl Flows {
         up.moved || down.moved
     }
 
-    /// What to wait for on the program's socket and on the host's. A socket with nothing to wait for must not be watched
-    /// at all: its end would be reported without pause.
+    /// What to wait for on the program's socket and on the host's. A socket with nothing to wait for must not be
+    /// watched at all: its end would be reported without pause.
     pub(super) fn interest(&self) -> (PollFlags, PollFlags) {
         let flag = |wanted: bool, flag: PollFlags| if wanted { flag } else { PollFlags::empty() };
         let (up, down) = (&self.up, &self.down);
@@ -294,7 +294,8 @@ mod tests {
             let mut rig = Rig::new();
             // For the program and the host: bytes written, bytes read, whether it has ended, whether it saw the end.
             let mut ends = [(0, 0, false, false); 2];
-            let finally = [(false, Act::End), (true, Act::End)].into_iter().chain([(false, Act::Read), (true, Act::Read)].repeat(40));
+            let reads = [(false, Act::Read), (true, Act::Read)].repeat(40);
+            let finally = [(false, Act::End), (true, Act::End)].into_iter().chain(reads);
             for (is_host, act) in acts.into_iter().chain(finally) {
                 let (socket, end) = (if is_host { &rig.host } else { &rig.program }, &mut ends[usize::from(is_host)]);
                 match act {

@@ -19,6 +19,9 @@ pub struct NetworkLog {
     pub events: Vec<NetworkEvent>,
     /// How many more there were.
     pub dropped: u64,
+    /// How often there was a [`Failure::Ours`], dropped events included. If ever, what the program did may be a
+    /// consequence.
+    pub failures_of_ours: u64,
     /// Bytes to hosts, those of dropped events too.
     pub bytes_sent: u64,
     /// Bytes from hosts, those of dropped events too.
@@ -133,9 +136,11 @@ pub enum Failure {
         /// The bound.
         seconds: u64,
     },
-    /// We could not take the program's connection.
-    #[error("the relay could not accept a connection: {reason}")]
-    Accept {
+    /// The machine had no descriptor, memory or thread for it: our failure, and no word on the host.
+    #[error("the relay could not {action}: {reason}")]
+    Ours {
+        /// What for.
+        action: &'static str,
         /// The kernel's words.
         reason: String,
     },
@@ -171,7 +176,11 @@ impl Recorder {
                 self.log.bytes_received += bytes_received;
                 self.connection_fits()
             }
-            NetworkEvent::Refused { .. } | NetworkEvent::Failed { .. } => self.connection_fits(),
+            NetworkEvent::Failed { why, .. } => {
+                self.log.failures_of_ours += u64::from(matches!(why, Failure::Ours { .. }));
+                self.connection_fits()
+            }
+            NetworkEvent::Refused { .. } => self.connection_fits(),
         };
         if fits {
             self.log.events.push(event);

@@ -13,6 +13,7 @@ use std::sync::{Arc, Weak};
 use std::thread;
 
 use super::allow::{HostKind, HostName};
+use super::log::Failure;
 
 /// Lookups of one relay at a time. More than one, so that a dead name does not hold up a living one; the others wait.
 const AT_ONCE_MAX: usize = 4;
@@ -32,7 +33,7 @@ pub(super) enum Word {
     /// The run is over.
     Stop,
     /// The lookup made for this connection ended.
-    Found { connection: u64, addresses: io::Result<Vec<IpAddr>> },
+    Found { connection: u64, addresses: Result<Vec<IpAddr>, Failure> },
 }
 
 /// The addresses of a host that needs no resolver.
@@ -93,7 +94,8 @@ impl Lookups {
             let Some((connection, host)) = self.waiting.pop_front() else { return };
             self.running += 1;
             if let Err(error) = self.spawn(connection, host) {
-                tell(&self.words, &self.bell, Word::Found { connection, addresses: Err(error) });
+                let failure = Failure::Ours { action: "look up a name", reason: error.to_string() };
+                tell(&self.words, &self.bell, Word::Found { connection, addresses: Err(failure) });
             }
         }
     }
@@ -102,7 +104,7 @@ impl Lookups {
         let place = Place::take().ok_or_else(|| io::Error::other("too many lookups are in progress"))?;
         let (resolve, words, bell) = (Arc::clone(&self.resolve), self.words.clone(), Weak::clone(&self.bell));
         thread::Builder::new().name("rollcage-lookup".to_owned()).spawn(move || {
-            let addresses = resolve(&host);
+            let addresses = resolve(&host).map_err(|error| Failure::Lookup { reason: error.to_string() });
             drop(place);
             tell(&words, &bell, Word::Found { connection, addresses });
         })?;

@@ -230,7 +230,7 @@ impl Server {
         });
     }
 
-    fn found(&mut self, id: u64, addresses: io::Result<Vec<IpAddr>>, now: Instant) {
+    fn found(&mut self, id: u64, addresses: Result<Vec<IpAddr>, Failure>, now: Instant) {
         self.lookups.ended();
         // It may have met its deadline.
         let Some(index) = self.connections.iter().position(|connection| connection.id == id) else { return };
@@ -264,7 +264,8 @@ impl Server {
             Err(errno) => {
                 self.accept_after = Some(now + ACCEPT_PAUSE);
                 let reason = io::Error::from(errno).to_string();
-                self.recorder.record(NetworkEvent::Failed { host, port, why: Failure::Accept { reason } });
+                let why = Failure::Ours { action: "accept a connection", reason };
+                self.recorder.record(NetworkEvent::Failed { host, port, why });
                 return;
             }
         };

@@ -1,6 +1,7 @@
 //! The relay on real sockets: hosts are listeners on loopback, and so are the sockets a cage would have bound.
 
 mod end;
+mod exhausted;
 mod leaks;
 mod names;
 mod namespace;

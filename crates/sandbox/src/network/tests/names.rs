@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use super::{Bounds, Cage, NetworkEvent, PATIENCE, connections, next_read};
 
-fn query(name: &str, kind: u8) -> Vec<u8> {
+/// A query of a stub resolver's.
+pub(super) fn query(name: &str, kind: u8) -> Vec<u8> {
     let mut packet = b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00".to_vec();
     for label in name.split('.') {
         packet.push(u8::try_from(label.len()).unwrap());

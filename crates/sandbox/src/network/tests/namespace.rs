@@ -14,8 +14,8 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use super::leaks::run_alone;
 use super::{AllowList, Bounds, NetworkEvent, PATIENCE, Relay, connections, echo, echoes, next_read};
 
-/// Makes the networks `supervisor` and `internet` with a wire between them, in namespaces that end with the process, and
-/// runs the rest of its arguments in a third.
+/// Makes the networks `supervisor` and `internet` with a wire between them, in namespaces that end with the process,
+/// and runs the rest of its arguments in a third.
 const SCRIPT: &str = r#"
     PATH=$PATH:/usr/sbin:/sbin
     mount -t tmpfs none /run
