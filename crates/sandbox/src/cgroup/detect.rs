@@ -1,10 +1,9 @@
-//! Finds the controllers this host offers, and clears what a dead host of ours left in them.
+//! Finds the groups below which ours may be made: which hierarchy, and how far up from the one this process is in.
 
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::fs::{Access, AtFlags, CWD, accessat};
 
 /// The groups below which ours may be made: as far down towards the one this process was started in as possible.
 #[derive(Clone, Debug)]
@@ -12,7 +11,7 @@ pub(crate) enum Hierarchy {
     /// Version 1, perhaps beside a version 2 tree that has other controllers.
     V1(V1Roots),
     /// A group of the unified hierarchy that can pass memory, pids and cpu on.
-    V2(PathBuf),
+    V2(V2Root),
 }
 
 #[derive(Clone, Debug)]
@@ -20,6 +19,46 @@ pub(crate) struct V1Roots {
     pub(crate) memory: PathBuf,
     pub(crate) pids: PathBuf,
     pub(crate) cpuacct: PathBuf,
+    kind: Kind,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct V2Root {
+    pub(crate) group: PathBuf,
+    kind: Kind,
+}
+
+/// What kind of control groups a hierarchy is made of, for reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    V1,
+    /// Version 1, of which only a part belongs to this user.
+    V1Delegated,
+    /// Version 1 has the controllers; there is a version 2 tree too.
+    Hybrid,
+    V2,
+    /// Version 2, of which only a part belongs to this user.
+    V2Delegated,
+}
+
+impl Kind {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::V1 => "cgroup v1",
+            Self::V1Delegated => "cgroup v1 (a delegated part)",
+            Self::Hybrid => "cgroup v1 (hybrid)",
+            Self::V2 => "cgroup v2",
+            Self::V2Delegated => "cgroup v2 (a delegated part)",
+        }
+    }
+}
+
+/// How detection looks at the machine.
+struct Sight<'a> {
+    /// The text of a file; empty if there is none.
+    read: &'a dyn Fn(&Path) -> String,
+    /// Whether this process may write to a file, or make and remove entries of a directory.
+    writable: &'a dyn Fn(&Path) -> bool,
 }
 
 impl Hierarchy {
@@ -27,59 +66,90 @@ impl Hierarchy {
     pub(crate) fn detect() -> Result<Self, String> {
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
         let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-        Self::from_text(&mounts, &groups, &|path| fs::read_to_string(path).unwrap_or_default())
+        let sight = Sight {
+            read: &|path| fs::read_to_string(path).unwrap_or_default(),
+            writable: &|path| accessat(CWD, path, Access::WRITE_OK, AtFlags::EACCESS).is_ok(),
+        };
+        Self::from_text(&mounts, &groups, &sight)
     }
 
-    fn from_text(mounts: &str, groups: &str, read: &dyn Fn(&Path) -> String) -> Result<Self, String> {
-        let v1 = |controller: &str| {
-            let mount = mounts.lines().find_map(|line| mount_of(line, "cgroup", Some(controller)))?;
-            let group = groups.lines().find_map(|line| {
-                let mut fields = line.splitn(3, ':');
-                let (_id, controllers, path) = (fields.next()?, fields.next()?, fields.next()?);
-                controllers.split(',').any(|name| name == controller).then_some(path)
-            })?;
-            Some(inside(&mount, group))
+    fn from_text(mounts: &str, groups: &str, sight: &Sight<'_>) -> Result<Self, String> {
+        let unified = Place::unified(mounts, groups);
+        let controllers =
+            ["memory", "pids", "cpuacct"].map(|name| Place::of_controller(mounts, groups, name));
+        let [Some(memory), Some(pids), Some(cpuacct)] = &controllers else {
+            return unified.ok_or_else(|| lacking("")).and_then(|place| detect_v2(&place, sight));
         };
-        if let (Some(memory), Some(pids), Some(cpuacct)) = (v1("memory"), v1("pids"), v1("cpuacct")) {
-            return Ok(Self::V1(V1Roots { memory, pids, cpuacct }));
-        }
-        let unified = mounts.lines().find_map(|line| mount_of(line, "cgroup2", None)).and_then(|mount| {
-            let group = groups.lines().find_map(|line| line.strip_prefix("0::"))?;
-            Some((inside(&mount, group), mount.0))
-        });
-        let lacking = |offered: &str| missing(offered).join(", ");
-        let Some((own, top)) = unified else { return Err(format!("no controllers for {}", lacking(""))) };
-        // Most often not the group this process is in, because a group that has processes passes nothing on.
-        let mut above = own.ancestors().take_while(|group| group.starts_with(&top));
-        match above.find(|group| passes_on(group, read)) {
-            Some(group) => Ok(Self::V2(group.to_owned())),
-            None => match lacking(&read(&top.join("cgroup.controllers"))) {
-                none if none.is_empty() => {
-                    let top = top.display();
-                    Err(format!(
-                        "every group from `{top}` down to ours has processes, and can pass no controllers on"
-                    ))
-                }
-                some => Err(format!("no controllers for {some}")),
-            },
-        }
+        detect_v1([memory, pids, cpuacct], unified.is_some(), sight).or_else(|reason| {
+            // A version 2 tree beside it may be ours where this one is not.
+            unified.and_then(|place| detect_v2(&place, sight).ok()).ok_or(reason)
+        })
     }
 
     /// One for each hierarchy in use.
     pub(crate) fn roots(&self) -> Vec<&Path> {
         match self {
             Self::V1(roots) => vec![&roots.memory, &roots.pids, &roots.cpuacct],
-            Self::V2(root) => vec![root],
+            Self::V2(root) => vec![&root.group],
+        }
+    }
+
+    /// What kind of control groups these are.
+    pub(crate) const fn kind(&self) -> Kind {
+        match self {
+            Self::V1(roots) => roots.kind,
+            Self::V2(root) => root.kind,
         }
     }
 
     /// A name for reports.
     pub(crate) const fn as_str(&self) -> &'static str {
-        match self {
-            Self::V1(_) => "cgroup v1",
-            Self::V2(_) => "cgroup v2",
-        }
+        self.kind().as_str()
     }
+}
+
+/// A new group belongs to its maker with all files in it, so that the directory above is all that must be writable.
+fn detect_v1(places: [&Place; 3], beside_v2: bool, sight: &Sight<'_>) -> Result<Hierarchy, String> {
+    let [Some(memory), Some(pids), Some(cpuacct)] =
+        places.map(|place| place.upward().find(|group| (sight.writable)(group)).map(Path::to_owned))
+    else {
+        return Err("this user may make no groups below its own in version 1 hierarchies".to_owned());
+    };
+    let all = places.iter().all(|place| (sight.writable)(&place.top));
+    let kind = match (all, beside_v2) {
+        (false, _) => Kind::V1Delegated,
+        (true, true) => Kind::Hybrid,
+        (true, false) => Kind::V1,
+    };
+    Ok(Hierarchy::V1(V1Roots { memory, pids, cpuacct, kind }))
+}
+
+/// Most often not the group this process is in, because a group that has processes passes nothing on.
+fn detect_v2(place: &Place, sight: &Sight<'_>) -> Result<Hierarchy, String> {
+    let usable = |group: &&Path| may_manage(group, sight) && passes_on(group, sight);
+    if let Some(group) = place.upward().find(usable) {
+        let kind = if may_manage(&place.top, sight) { Kind::V2 } else { Kind::V2Delegated };
+        return Ok(Hierarchy::V2(V2Root { group: group.to_owned(), kind }));
+    }
+    let offered = (sight.read)(&place.top.join("cgroup.controllers"));
+    if !missing(&offered).is_empty() {
+        return Err(lacking(&offered));
+    }
+    let top = place.top.display();
+    Err(if place.upward().any(|group| may_manage(group, sight)) {
+        format!(
+            "every group from `{top}` down to ours that we may write to has processes, and can pass no controllers on"
+        )
+    } else {
+        format!("this user may write to no group from `{top}` down to its own")
+    })
+}
+
+/// Whether this process may make groups below this version 2 group and move itself into them. The kernel asks for the
+/// right to write to `cgroup.procs` of the group above both where a process comes from and where it goes.
+fn may_manage(group: &Path, sight: &Sight<'_>) -> bool {
+    (sight.writable)(group)
+        && ["cgroup.procs", "cgroup.subtree_control"].iter().all(|file| (sight.writable)(&group.join(file)))
 }
 
 /// Those of the version 2 controllers we need that are not among `offered`.
@@ -90,15 +160,55 @@ fn missing(offered: &str) -> Vec<&'static str> {
         .collect()
 }
 
+fn lacking(offered: &str) -> String {
+    format!("no controllers for {}", missing(offered).join(", "))
+}
+
 /// Whether groups made below this version 2 group can have the controllers we need: it has them, and passes them on
 /// already or may begin to. Only the root of all groups may do so while it has processes of its own.
-fn passes_on(group: &Path, read: &dyn Fn(&Path) -> String) -> bool {
-    let file = |name: &str| read(&group.join(name));
+fn passes_on(group: &Path, sight: &Sight<'_>) -> bool {
+    let file = |name: &str| (sight.read)(&group.join(name));
     let is_root = || file("cgroup.type").is_empty();
     missing(&file("cgroup.controllers")).is_empty()
         && (missing(&file("cgroup.subtree_control")).is_empty()
             || file("cgroup.procs").is_empty()
             || is_root())
+}
+
+/// Where in a hierarchy this process is.
+struct Place {
+    /// The highest group that can be seen.
+    top: PathBuf,
+    own: PathBuf,
+}
+
+impl Place {
+    fn of_controller(mounts: &str, groups: &str, controller: &str) -> Option<Self> {
+        let mount = mounts.lines().find_map(|line| mount_of(line, "cgroup", Some(controller)))?;
+        let group = groups.lines().find_map(|line| {
+            let mut fields = line.splitn(3, ':');
+            let (_id, controllers, path) = (fields.next()?, fields.next()?, fields.next()?);
+            controllers.split(',').any(|name| name == controller).then_some(path)
+        })?;
+        Some(Self::inside(mount, group))
+    }
+
+    fn unified(mounts: &str, groups: &str) -> Option<Self> {
+        let mount = mounts.lines().find_map(|line| mount_of(line, "cgroup2", None))?;
+        let group = groups.lines().find_map(|line| line.strip_prefix("0::"))?;
+        Some(Self::inside(mount, group))
+    }
+
+    /// Where `group` lies below a mount that shows the tree from `root` on.
+    fn inside((top, root): (PathBuf, String), group: &str) -> Self {
+        let relative = group.strip_prefix(root.as_str()).unwrap_or("");
+        Self { own: top.join(relative.trim_start_matches('/')), top }
+    }
+
+    /// From this process's own group to the highest.
+    fn upward(&self) -> impl Iterator<Item = &Path> {
+        self.own.ancestors().take_while(|group| group.starts_with(&self.top))
+    }
 }
 
 /// The mount point and the group it shows, of a mountinfo line of the type asked for; see proc_pid_mountinfo(5).
@@ -116,47 +226,6 @@ fn mount_of(line: &str, kind: &str, option: Option<&str>) -> Option<(PathBuf, St
         .then(|| (point.into(), root.to_owned()))
 }
 
-/// Where `group` lies below a mount that shows the tree from `root` on.
-fn inside((point, root): &(PathBuf, String), group: &str) -> PathBuf {
-    let relative = group.strip_prefix(root.as_str()).unwrap_or("");
-    point.join(relative.trim_start_matches('/'))
-}
-
-/// Removes the group `directory` and all below it, killing what is left inside. Missing is fine.
-pub(crate) fn remove_tree(directory: &Path) -> io::Result<()> {
-    let entries = match fs::read_dir(directory) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        other => other?,
-    };
-    for entry in entries {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            remove_tree(&entry.path())?;
-        }
-    }
-    let procs = fs::read_to_string(directory.join("cgroup.procs")).unwrap_or_default();
-    for pid in procs.lines().filter_map(|line| Pid::from_raw(line.parse().ok()?)) {
-        // Only processes of a dead host of ours can be here; they may already be ending.
-        let _sent = kill_process(pid, Signal::KILL);
-    }
-    remove_emptied(directory)
-}
-
-/// A group is busy until the last of its killed processes is gone, which takes a moment.
-pub(super) fn remove_emptied(directory: &Path) -> io::Result<()> {
-    /// Two seconds in all: the kernel ends killed processes far sooner unless they hang in it.
-    const ATTEMPTS: u32 = 200;
-    const PAUSE: std::time::Duration = std::time::Duration::from_millis(10);
-    for _ in 0..ATTEMPTS {
-        match fs::remove_dir(directory) {
-            Err(error) if error.kind() == io::ErrorKind::ResourceBusy => std::thread::sleep(PAUSE),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            other => return other,
-        }
-    }
-    fs::remove_dir(directory)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -171,24 +240,55 @@ mod tests {
     #[test]
     fn a_hybrid_host_is_version_1_below_its_own_groups() {
         let groups = "8:pids:/\n4:memory:/a/b\n2:cpu,cpuacct:/\n0::/";
-        let Ok(Hierarchy::V1(roots)) = Hierarchy::from_text(V1_MOUNTS, groups, &|_| "hugetlb".to_owned())
-        else {
-            panic!("not version 1")
-        };
-        assert_eq!(roots.memory, Path::new("/sys/fs/cgroup/memory/a/b"));
-        assert_eq!(roots.cpuacct, Path::new("/sys/fs/cgroup/cpuacct"));
+        let found = detect_v1(groups, |_path| true).unwrap();
+        assert_eq!(
+            found.roots(),
+            ["memory/a/b", "pids", "cpuacct"].map(|path| Path::new("/sys/fs/cgroup").join(path))
+        );
+        assert_eq!(found.kind(), Kind::Hybrid);
+    }
+
+    fn detect_v1(groups: &str, writable: fn(&Path) -> bool) -> Result<Hierarchy, String> {
+        let sight = Sight { read: &|_path| "hugetlb".to_owned(), writable: &writable };
+        Hierarchy::from_text(V1_MOUNTS, groups, &sight)
+    }
+
+    #[test]
+    fn a_user_has_its_part_of_every_version_1_hierarchy_or_none() {
+        let groups = "8:pids:/mine/run\n4:memory:/mine\n2:cpu,cpuacct:/mine\n0::/";
+        let found = detect_v1(groups, |path| path.ends_with("mine")).unwrap();
+        assert_eq!(
+            found.roots(),
+            ["memory/mine", "pids/mine", "cpuacct/mine"].map(|path| Path::new("/sys/fs/cgroup").join(path))
+        );
+        assert_eq!(found.kind(), Kind::V1Delegated);
+        let refused = detect_v1(groups, |path| path.starts_with("/sys/fs/cgroup/memory"));
+        assert_eq!(
+            refused.unwrap_err(),
+            "this user may make no groups below its own in version 1 hierarchies"
+        );
     }
 
     /// A version 2 tree: for each group its controllers, those it passes on, whether it has processes, and its type.
     fn detect_v2(mounts: &str, own: &str, tree: &[(&str, [&str; 4])]) -> Result<PathBuf, String> {
+        detect_v2_as(mounts, own, tree, &|_path| true).map(|(group, _kind)| group)
+    }
+
+    /// The same for somebody who may not write everywhere.
+    fn detect_v2_as(
+        mounts: &str,
+        own: &str,
+        tree: &[(&str, [&str; 4])],
+        writable: &dyn Fn(&Path) -> bool,
+    ) -> Result<(PathBuf, Kind), String> {
         let read = |path: &Path| {
             let names = ["cgroup.controllers", "cgroup.subtree_control", "cgroup.procs", "cgroup.type"];
             let found = tree.iter().find(|(group, _)| path.parent() == Some(Path::new(group)));
             let at = names.iter().position(|name| path.ends_with(name)).expect("no other file is read");
             found.map_or_else(String::new, |(_, texts)| texts[at].to_owned())
         };
-        match Hierarchy::from_text(mounts, &format!("0::{own}"), &read)? {
-            Hierarchy::V2(group) => Ok(group),
+        match Hierarchy::from_text(mounts, &format!("0::{own}"), &Sight { read: &read, writable })? {
+            Hierarchy::V2(root) => Ok((root.group, root.kind)),
             Hierarchy::V1(_) => panic!("not version 2"),
         }
     }
@@ -216,9 +316,47 @@ mod tests {
         };
         assert_eq!(found("", "").unwrap(), Path::new("/sys/fs/cgroup"));
         assert_eq!(found("", ALL).unwrap(), Path::new("/sys/fs/cgroup"));
-        let busy =
-            "every group from `/sys/fs/cgroup` down to ours has processes, and can pass no controllers on";
+        let busy = "every group from `/sys/fs/cgroup` down to ours that we may write to has processes, and can pass no controllers on";
         assert_eq!(found("1", "").unwrap_err(), busy);
+    }
+
+    #[test]
+    fn a_user_has_what_was_delegated_to_it() {
+        let mounts = "30 20 0:26 / /sys/fs/cgroup rw,relatime - cgroup2 cgroup2 rw,nsdelegate";
+        let root = ("/sys/fs/cgroup", [ALL, ALL, "1", ""]);
+        let user = |passed| ("/sys/fs/cgroup/user", [ALL, passed, "", "domain"]);
+        let app = |has| ("/sys/fs/cgroup/user/app", [has, "", "", "domain"]);
+        let scope = ("/sys/fs/cgroup/user/app/scope", ["memory pids", "", "77", "domain"]);
+        let found = |tree: &[(&str, [&str; 4])], writable: &dyn Fn(&Path) -> bool| {
+            detect_v2_as(mounts, "/user/app/scope", tree, writable)
+        };
+        let below_user = |path: &Path| path.starts_with("/sys/fs/cgroup/user");
+        let (delegated, tree) = (Kind::V2Delegated, [root, user(ALL), app(ALL), scope]);
+        assert_eq!(found(&tree, &below_user), Ok(("/sys/fs/cgroup/user/app".into(), delegated)));
+        // A group that was not given the processor is passed over for one above it that was.
+        let without_cpu = [root, user(""), app("memory pids"), scope];
+        assert_eq!(found(&without_cpu, &below_user), Ok(("/sys/fs/cgroup/user".into(), delegated)));
+        // Each of these is the kernel's condition for something we do.
+        for kept in ["app", "app/cgroup.procs", "app/cgroup.subtree_control"] {
+            let kept = Path::new("/sys/fs/cgroup/user").join(kept);
+            let but_one = |path: &Path| path.starts_with("/sys/fs/cgroup/user/app") && path != kept;
+            assert!(found(&tree, &but_one).is_err(), "{}", kept.display());
+        }
+        assert_eq!(
+            found(&tree, &|_path| false).unwrap_err(),
+            "this user may write to no group from `/sys/fs/cgroup` down to its own"
+        );
+    }
+
+    #[test]
+    fn a_version_2_tree_serves_a_user_to_whom_version_1_is_closed() {
+        let groups = "8:pids:/\n4:memory:/\n2:cpu,cpuacct:/\n0::/";
+        let sight = Sight {
+            read: &|path| if path.ends_with("cgroup.controllers") { ALL.to_owned() } else { String::new() },
+            writable: &|path| path.starts_with("/sys/fs/cgroup/unified"),
+        };
+        let found = Hierarchy::from_text(V1_MOUNTS, groups, &sight).unwrap();
+        assert_eq!((found.roots(), found.kind()), (vec![Path::new("/sys/fs/cgroup/unified")], Kind::V2));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 mod detect;
 mod file;
+mod remove;
 mod v1;
 mod v2;
 
@@ -17,7 +18,8 @@ use rollcage_guest::protocol::CgroupEntry;
 use rollcage_types::{ByteSize, Limits};
 use rustix::io::Errno;
 
-pub(crate) use detect::{Hierarchy, remove_tree};
+pub(crate) use detect::Hierarchy;
+pub(crate) use remove::remove_tree;
 
 /// What a slot's group counted. CPU time and events only ever grow.
 #[derive(Clone, Copy, Debug, Default)]
@@ -120,7 +122,7 @@ impl SlotCgroup {
     pub(crate) fn create(hierarchy: &Hierarchy, name: &Path) -> Result<Self, GroupError> {
         let version = match hierarchy {
             Hierarchy::V1(roots) => Version::V1(v1::Group::create(roots, name)?),
-            Hierarchy::V2(root) => Version::V2(v2::Group::create(root, name)?),
+            Hierarchy::V2(root) => Version::V2(v2::Group::create(&root.group, name)?),
         };
         Ok(Self { version, start: Start::default(), last: None, limits: None })
     }

@@ -9,8 +9,9 @@ use rollcage_types::Limits;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
-use super::detect::{V1Roots, remove_emptied};
+use super::detect::V1Roots;
 use super::file::GroupFile;
+use super::remove::remove_emptied;
 use super::{Counters, GroupError, Start};
 
 #[derive(Debug)]
