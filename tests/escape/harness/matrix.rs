@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::io::Write as _;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::control::{self, ControlResult};
 use super::modes::{MODE_FILTER, Mode};
@@ -16,8 +16,12 @@ use super::station::{StartError, Station};
 const PROBE_FILTER: &str = "ROLLCAGE_PROBE";
 /// Supervisors at work at once, beside the controls. Most attacks wait for a limit most of the time.
 const STATIONS_AT_ONCE: usize = 2;
+/// Controls at work at once. They too wait more than they work.
+const CONTROLS_AT_ONCE: usize = 2;
 /// What a hostile program says of itself is cut to a terminal's line.
 const DETAIL_MAX: usize = 100;
+/// How many slow cells are named.
+const SLOWEST_TOLD: usize = 6;
 
 /// What came of one probe in one mode.
 #[derive(Clone, Debug)]
@@ -32,6 +36,8 @@ enum Cell {
 struct Column {
     mode: Mode,
     cells: Vec<Cell>,
+    /// How long each cell took.
+    took: Vec<Duration>,
 }
 
 /// Runs the probes, prints the matrix and fails if any control or cage did not do as it should.
@@ -51,10 +57,7 @@ pub(crate) fn attack(probes: &[&Probe]) {
 
     let queue: Mutex<VecDeque<_>> = Mutex::new(stations.into_iter().enumerate().collect());
     let (controls, mut columns) = thread::scope(|scope| {
-        let controls = scope.spawn(|| {
-            let scene = Scene::make("control", 0);
-            probes.iter().map(|probe| control::run(&scene, probe)).collect::<Vec<_>>()
-        });
+        let controls = scope.spawn(|| controls(&probes));
         let workers: Vec<_> = (0..STATIONS_AT_ONCE).map(|_| scope.spawn(|| work(&queue, &probes))).collect();
         let columns: Vec<_> =
             workers.into_iter().flat_map(|worker| worker.join().expect("no station panics")).collect();
@@ -66,9 +69,28 @@ pub(crate) fn attack(probes: &[&Probe]) {
     if filter.is_some() {
         say(&details(&probes, &controls, &columns));
     }
+    say(&slowest(&probes, &columns));
     say(&totals(&probes, &controls, &columns, begun));
     let failures = failures(&probes, &controls, &columns);
     assert!(failures.is_empty(), "\n{}", failures.join("\n"));
+}
+
+/// What each control did. Those of one worker follow each other in the same directory.
+fn controls(probes: &[&Probe]) -> Vec<ControlResult> {
+    let mut results: Vec<(usize, ControlResult)> = thread::scope(|scope| {
+        let workers: Vec<_> = (0..CONTROLS_AT_ONCE)
+            .map(|worker| {
+                scope.spawn(move || {
+                    let scene = Scene::make(&format!("control-{worker}"), 0);
+                    let own = probes.iter().enumerate().skip(worker).step_by(CONTROLS_AT_ONCE);
+                    own.map(|(row, probe)| (row, control::run(&scene, probe))).collect::<Vec<_>>()
+                })
+            })
+            .collect();
+        workers.into_iter().flat_map(|worker| worker.join().expect("no control panics")).collect()
+    });
+    results.sort_by_key(|(row, _)| *row);
+    results.into_iter().map(|(_, result)| result).collect()
 }
 
 /// Takes supervisors from the queue until there is none left.
@@ -90,9 +112,10 @@ fn columns(number: usize, modes: &[Mode], probes: &[&Probe]) -> Vec<Column> {
         return Vec::new();
     }
     let mut columns: Vec<Column> =
-        modes.iter().map(|mode| Column { mode: *mode, cells: Vec::new() }).collect();
+        modes.iter().map(|mode| Column { mode: *mode, cells: Vec::new(), took: Vec::new() }).collect();
     for probe in probes {
         for column in &mut columns {
+            let begun = Instant::now();
             let cell = match (probe.exception(column.mode.name), &mut station) {
                 (Some(exception), _) if matches!(exception.expectation, Expectation::NotApplicable) => {
                     Cell::NotApplicable(exception.reason)
@@ -104,6 +127,7 @@ fn columns(number: usize, modes: &[Mode], probes: &[&Probe]) -> Vec<Column> {
                 (_, Err(StartError::Refused(why) | StartError::Failed(why))) => Cell::Breached(why.clone()),
             };
             column.cells.push(cell);
+            column.took.push(begun.elapsed());
             // An attack that took its supervisor along is one breach, not all that follow.
             if station.as_mut().is_ok_and(|station| !station.is_alive()) {
                 drop(station);
@@ -193,6 +217,23 @@ fn totals(probes: &[&Probe], controls: &[ControlResult], columns: &[Column], beg
         count(|cell| matches!(cell, Cell::NotApplicable(_))),
         begun.elapsed().as_secs_f64(),
     )
+}
+
+/// Where the time went: the suite is run often, and a probe that only waits is worth a look.
+fn slowest(probes: &[&Probe], columns: &[Column]) -> String {
+    let mut all: Vec<_> = columns
+        .iter()
+        .flat_map(|column| {
+            probes.iter().zip(&column.took).map(|(probe, took)| (*took, probe.name, column.mode.name))
+        })
+        .collect();
+    all.sort_by(|a, b| b.cmp(a));
+    let told: Vec<_> = all
+        .iter()
+        .take(SLOWEST_TOLD)
+        .map(|(took, probe, mode)| format!("{probe} in {mode} {:.1} s", took.as_secs_f64()))
+        .collect();
+    format!("slowest: {}\n", told.join(", "))
 }
 
 fn failures(probes: &[&Probe], controls: &[ControlResult], columns: &[Column]) -> Vec<String> {
