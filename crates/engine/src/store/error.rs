@@ -7,6 +7,8 @@ use rollcage_api::RecordError;
 use rusqlite::ErrorCode;
 use rusqlite::ffi;
 
+use super::database_failure::DatabaseFailure;
+
 /// Why the store did not do what was asked. Nothing was changed when one is returned.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -47,7 +49,7 @@ pub enum StoreError {
         path: PathBuf,
         /// What the database said.
         #[source]
-        source: rusqlite::Error,
+        source: DatabaseFailure,
     },
     /// The file is damaged.
     #[error("store `{}` is corrupt", path.display())]
@@ -56,7 +58,7 @@ pub enum StoreError {
         path: PathBuf,
         /// What the database said.
         #[source]
-        source: rusqlite::Error,
+        source: DatabaseFailure,
     },
     /// Any other failure of the database.
     #[error("the database at `{}` failed", path.display())]
@@ -65,7 +67,7 @@ pub enum StoreError {
         path: PathBuf,
         /// What the database said.
         #[source]
-        source: rusqlite::Error,
+        source: DatabaseFailure,
     },
     /// The file system does not support what the journal needs.
     #[error("store `{}` cannot keep a write-ahead log: its journal stays in mode `{mode}`", path.display())]
@@ -179,14 +181,19 @@ impl StoreError {
     }
 
     /// Sorts a database error by what it means for the user.
-    pub(super) fn from_database(path: &Path, source: rusqlite::Error) -> Self {
+    #[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` hands over")]
+    pub(super) fn from_database(path: &Path, error: rusqlite::Error) -> Self {
+        let source = DatabaseFailure::new(path, &error);
         let path = path.to_owned();
         // Growing the shared-memory index is the one write whose lack of space has another code.
         let no_index_space =
-            source.sqlite_error().is_some_and(|error| error.extended_code == ffi::SQLITE_IOERR_SHMSIZE);
-        match source.sqlite_error_code() {
+            error.sqlite_error().is_some_and(|error| error.extended_code == ffi::SQLITE_IOERR_SHMSIZE);
+        match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => Self::DiskFull { path, source },
             Some(ErrorCode::SystemIoFailure) if no_index_space => Self::DiskFull { path, source },
+            Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen) if source.is_full() => {
+                Self::DiskFull { path, source }
+            }
             Some(ErrorCode::DatabaseCorrupt) => Self::Corrupt { path, source },
             Some(ErrorCode::NotADatabase) => Self::NotAStore { path },
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Locked { path, holder: None },

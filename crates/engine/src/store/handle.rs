@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::error::StoreError;
 use super::lock::WriterLock;
+use super::open_files::OpenFiles;
 use super::operations::{Write, apply};
 use super::reader::StoreReader;
 use super::schema;
@@ -30,6 +31,7 @@ pub enum SyncMode {
 #[derive(Debug)]
 pub struct Store {
     path: PathBuf,
+    files: OpenFiles,
     /// `None` only while the store is being dropped.
     requests: Option<mpsc::Sender<Request>>,
     writer: Option<JoinHandle<()>>,
@@ -50,12 +52,13 @@ impl Store {
         let connection = schema::open_writer(&path, synchronous)?;
         apply(&connection, &path, &Write::InterruptRunning)?;
         let (requests, queue) = mpsc::channel(QUEUE_LENGTH);
-        let writer = Writer { connection, path: path.clone(), _lock: lock };
+        let files = OpenFiles::of(&path)?;
+        let writer = Writer { connection, path: path.clone(), files: files.clone(), _lock: lock };
         let thread = std::thread::Builder::new()
             .name("rollcage-store".to_owned())
             .spawn(move || writer.run(queue))
             .map_err(|source| StoreError::Io { doing: "start the writer of", path: path.clone(), source })?;
-        Ok(Self { path, requests: Some(requests), writer: Some(thread) })
+        Ok(Self { path, files, requests: Some(requests), writer: Some(thread) })
     }
 
     /// Opens a store that another process may be writing to, for reading.
@@ -66,6 +69,8 @@ impl Store {
     /// A connection of its own for reading what is committed. Its calls block; in async code, move it to
     /// `tokio::task::spawn_blocking`.
     pub fn reader(&self) -> Result<StoreReader, StoreError> {
+        // Another file by this name would be read as if it held what was written here.
+        self.files.check()?;
         StoreReader::open(&self.path)
     }
 

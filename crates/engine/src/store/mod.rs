@@ -9,17 +9,20 @@
 //! process from writing. Every write names its key, and writing the same record twice changes nothing, so a
 //! driver that does not know whether its last write arrived may simply repeat it.
 
+mod database_failure;
 mod error;
 mod export;
 mod export_columns;
 mod handle;
 mod lock;
+mod open_files;
 mod operations;
 mod parquet_table;
 mod reader;
 mod schema;
 mod writer;
 
+pub use database_failure::DatabaseFailure;
 pub use error::StoreError;
 pub use export::{ExportError, ExportFormat, ExportSummary, ExportTable, export};
 pub use handle::{Store, SyncMode};

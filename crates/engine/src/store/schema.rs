@@ -63,8 +63,7 @@ pub(super) fn open_writer(path: &Path, synchronous: &'static str) -> Result<Conn
     connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
     // A stranger's file must be recognised before anything in it is changed.
     let version = recognise(&connection, path)?;
-    let mode: String =
-        connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0)).map_err(failed)?;
+    let mode = switch_to_write_ahead_log(&connection).map_err(failed)?;
     if mode != "wal" {
         return Err(StoreError::NoWriteAheadLog { path: path.to_owned(), mode });
     }
@@ -108,6 +107,14 @@ fn recognise(connection: &Connection, path: &Path) -> Result<u32, StoreError> {
         Some(version) if application_id == APPLICATION_ID => Ok(version),
         Some(_) | None => Err(StoreError::NotAStore { path: path.to_owned() }),
     }
+}
+
+/// The journal's mode after the attempt.
+fn switch_to_write_ahead_log(connection: &Connection) -> rusqlite::Result<String> {
+    // The mode is told before it is written to the file; only the end of the statement tells whether that went well.
+    let mut statement = connection.prepare("PRAGMA journal_mode = wal")?;
+    let modes: Vec<String> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    modes.into_iter().next().ok_or(rusqlite::Error::QueryReturnedNoRows)
 }
 
 /// Applies the steps a store lacks, all or none.

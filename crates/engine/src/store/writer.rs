@@ -1,6 +1,6 @@
 //! The thread that owns the writing connection, and how it groups commits.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, TransactionBehavior};
@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::error::StoreError;
 use super::lock::WriterLock;
+use super::open_files::OpenFiles;
 use super::operations::{Write, apply};
 
 /// Requests waiting for the writer. One full group may gather while another commits; more would only hold
@@ -39,6 +40,8 @@ pub(super) struct Writer {
     pub(super) connection: Connection,
     /// The file, for errors.
     pub(super) path: PathBuf,
+    /// Those the connection writes to.
+    pub(super) files: OpenFiles,
     /// Keeps other processes out.
     pub(super) _lock: WriterLock,
 }
@@ -57,17 +60,37 @@ impl Writer {
     /// A failure of the database undoes the whole group, so its requests are then tried one by one: each learns
     /// its own fate, and a large record that no longer fits does not take small ones with it.
     fn commit(&mut self, group: Vec<Request>) {
-        match write_all(&mut self.connection, &self.path, &group) {
+        match self.write_all(&group) {
             Ok(results) => acknowledge(group, results),
             Err(error) if group.len() == 1 => acknowledge(group, vec![Err(error)]),
             Err(_lost) => {
                 for request in group {
-                    let result = write_all(&mut self.connection, &self.path, std::slice::from_ref(&request));
+                    let result = self.write_all(std::slice::from_ref(&request));
                     let results = result.unwrap_or_else(|error| vec![Err(error)]);
                     acknowledge(vec![request], results);
                 }
             }
         }
+    }
+
+    /// The result of each request, all committed; or the error that undid them all, or leaves them where nobody will
+    /// find them.
+    fn write_all(&mut self, group: &[Request]) -> Result<Vec<WriteResult>, StoreError> {
+        let failed = |source| StoreError::from_database(&self.path, source);
+        let transaction =
+            self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+        let mut results = Vec::with_capacity(group.len());
+        for request in group {
+            // A refused request has changed nothing, so the others commit without it.
+            match apply(&transaction, &self.path, &request.write) {
+                Err(error) if error.loses_transaction() => return Err(error),
+                result => results.push(result),
+            }
+        }
+        transaction.commit().map_err(failed)?;
+        // A file that was removed takes the commit along, however well it went.
+        self.files.check()?;
+        Ok(results)
     }
 }
 
@@ -81,26 +104,6 @@ fn gather(first: Request, requests: &mut mpsc::Receiver<Request>) -> Vec<Request
         }
     }
     group
-}
-
-/// The result of each request, all committed; or the error that undid them all.
-fn write_all(
-    connection: &mut Connection,
-    path: &Path,
-    group: &[Request],
-) -> Result<Vec<WriteResult>, StoreError> {
-    let failed = |source| StoreError::from_database(path, source);
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
-    let mut results = Vec::with_capacity(group.len());
-    for request in group {
-        // A refused request has changed nothing, so the others commit without it.
-        match apply(&transaction, path, &request.write) {
-            Err(error) if error.loses_transaction() => return Err(error),
-            result => results.push(result),
-        }
-    }
-    transaction.commit().map_err(failed)?;
-    Ok(results)
 }
 
 fn acknowledge(group: Vec<Request>, results: Vec<WriteResult>) {
