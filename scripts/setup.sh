@@ -3,7 +3,7 @@
 set -eu
 
 # command: Debian package that brings it
-needed="python3:python3 node:nodejs lua5.4:lua5.4 gcc:gcc g++:g++ bash:bash ps:procps"
+needed="python3:python3 node:nodejs lua5.4:lua5.4 gcc:gcc g++:g++ bash:bash ps:procps strace:strace"
 
 missing=""
 for pair in $needed; do

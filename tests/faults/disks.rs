@@ -1,0 +1,79 @@
+//! Disks that are full or cannot be written, for real: a small file system in a mount namespace of the command's own.
+
+use std::process::Command;
+
+use crate::place::{BINARY, Finished, Place, finish};
+use crate::traces;
+
+/// Room for the store to begin and not for the run to end: its log alone comes to a quarter of a megabyte.
+const SMALL: &str = "200k";
+/// Room for not even the schema, and for not even a lock file.
+const TINY: [&str; 2] = ["60k", "4k"];
+const LARGE: &str = "8m";
+
+/// Runs `script` with the store's directory on a file system of this size. In it, `rollout` makes the run, and
+/// `$SAVE` outlives the file system. `None` where none can be mounted.
+fn on_a_disk(place: &Place, size: &str, script: &str) -> Option<Finished> {
+    let save = place.root().join("saved");
+    let arguments = place.arguments(None).join("' '");
+    let script = format!(
+        "mount -t tmpfs -o size={size} tmpfs '{}' || exit 77\nrollout() {{ '{BINARY}' '{arguments}' \"$@\"; }}\n{script}",
+        place.directory().display()
+    );
+    let mut command: Command = place.prepare("unshare");
+    command.args(["--mount", "--propagation", "private", "sh", "-c", &script]).env("SAVE", save);
+    let finished = finish(&mut command);
+    if finished.code == Some(77) {
+        eprintln!("skipped: a small file system cannot be mounted");
+        return None;
+    }
+    Some(finished)
+}
+
+#[test]
+fn a_full_disk_is_named_and_room_is_all_a_resume_needs() {
+    let Some(place) = Place::new() else { return };
+    let (expected, mounts) = (place.undisturbed(), traces::mounts());
+    for size in [SMALL].into_iter().chain(TINY) {
+        place.reset(None);
+        let script = "rollout; code=$?; mkdir \"$SAVE\"; cp -a \"${0%/*}\"/store/. \"$SAVE\"; exit $code";
+        let script = script.replace("\"${0%/*}\"/store", &format!("'{}'", place.directory().display()));
+        let Some(finished) = on_a_disk(&place, size, &script) else { return };
+        assert_eq!(finished.code, Some(115), "{size}: {finished:?}");
+        let error = finished.error().unwrap();
+        assert!(error.contains(&place.store().display().to_string()), "{size}: {error}");
+        assert!(error.contains("o space left"), "{size}: {error}");
+        // What the full disk held, on one with room.
+        let saved = place.root().join("saved");
+        place.reset(Some(&saved));
+        std::fs::remove_dir_all(saved).unwrap();
+        let told = finished.told();
+        match place.newest_run(0) {
+            Some(run) => {
+                place.check_part(&run, &expected, &told, size);
+                assert!(size != SMALL || !told.is_empty(), "the disk was full before a turn was stored");
+            }
+            None => assert!(told.is_empty() && size != SMALL, "{size}: {told:?}"),
+        }
+        place.check_recovers(0, &expected, size);
+    }
+    assert_eq!(traces::mounts(), mounts);
+    traces::check_no_group();
+}
+
+#[test]
+fn a_read_only_disk_is_named_before_anything_is_run() {
+    let Some(place) = Place::new() else { return };
+    let read_only = format!("mount -o remount,ro '{}' || exit 77", place.directory().display());
+    for (before, also_there) in [("", false), ("rollout || exit 78", true)] {
+        place.reset(None);
+        let Some(finished) = on_a_disk(&place, LARGE, &format!("{before}\n{read_only}\nrollout")) else {
+            return;
+        };
+        assert_eq!(finished.code, Some(115), "{finished:?}");
+        let error = finished.error().unwrap();
+        assert!(error.contains(&place.store().display().to_string()), "{error}");
+        assert!(error.contains("Read-only file system"), "{error}");
+        assert_eq!(!finished.told().is_empty(), also_there, "{finished:?}");
+    }
+}
