@@ -138,7 +138,7 @@ fn hosts_share_no_uid_wherever_their_state_lies() {
     let Some(first) = own_host(2) else { return };
     let directory = tempfile::tempdir().expect("a temporary directory");
     let elsewhere =
-        rollcage_sandbox::HostConfig { state_dir: directory.path().to_owned(), ..configuration(2) };
+        rollcage_sandbox::HostConfig { state_dir: Some(directory.path().to_owned()), ..configuration(2) };
     let second = Host::start(&elsewhere).expect("a second host starts");
     assert_ne!(Block::of(&first), Block::of(&second));
     check_uids(&[&first, &second]);

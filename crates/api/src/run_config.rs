@@ -6,6 +6,7 @@
 
 use std::num::NonZeroU32;
 
+use rollcage_types::IsolationLevel;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -166,9 +167,23 @@ pub enum FeedbackConfig {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum IsolationConfig {
-    /// With everything there is.
+    /// With everything there is; needs root.
     #[default]
     Full,
+    /// With namespaces, made without privilege.
+    Rootless,
+    /// Without namespaces.
+    Process,
+}
+
+impl From<IsolationConfig> for IsolationLevel {
+    fn from(config: IsolationConfig) -> Self {
+        match config {
+            IsolationConfig::Full => Self::Full,
+            IsolationConfig::Rootless => Self::Rootless,
+            IsolationConfig::Process => Self::Process,
+        }
+    }
 }
 
 /// Who answers: a server, or a recording of one.

@@ -10,6 +10,7 @@ use rollcage_api::ExitCode;
 use rollcage_engine::drive::{Engine, EvalError, PlanError, RolloutError, Stop, ToolchainError};
 use rollcage_engine::store::{Store, StoreError, StoreReader, SyncMode};
 use rollcage_language::LanguageSet;
+use rollcage_sandbox::HostConfig;
 
 use crate::failure::Failure;
 use crate::host;
@@ -89,6 +90,7 @@ pub(crate) enum OnSignal {
 
 /// Starts an engine, does `work` with it and returns what it returns. The engine's cages are gone afterwards.
 pub(crate) fn with_engine<T, F: Future<Output = Result<T, Failure>>>(
+    config: &HostConfig,
     languages: LanguageSet,
     on_signal: OnSignal,
     work: impl FnOnce(Engine) -> F,
@@ -102,7 +104,7 @@ pub(crate) fn with_engine<T, F: Future<Output = Result<T, Failure>>>(
         // In place before the host starts, so that no signal finds the default action and a cage alive.
         let mut signals =
             Signals::listen().context("cannot listen for signals").map_err(Failure::infrastructure)?;
-        let engine = Engine::new(Arc::new(host::start(None)?), languages);
+        let engine = Engine::new(Arc::new(host::start(config)?), languages);
         let mut work = std::pin::pin!(work(engine));
         tokio::select! {
             result = &mut work => return result,

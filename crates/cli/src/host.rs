@@ -8,21 +8,29 @@ use rollcage_sandbox::{Host, HostConfig, HostError, SandboxError};
 
 use crate::failure::Failure;
 
-/// Starts a host with room for `slots` cages at once, or as many as this machine is good for.
-pub(crate) fn start(slots: Option<usize>) -> Result<Host, Failure> {
-    let config = HostConfig::default();
-    let slots = slots.unwrap_or(config.slots);
-    Host::start(&HostConfig { slots, ..config }).map_err(cannot_start)
+/// Starts a host.
+pub(crate) fn start(config: &HostConfig) -> Result<Host, Failure> {
+    Host::start(config).map_err(cannot_start)
+}
+
+/// Starts a host with room for `slots` cages at once.
+pub(crate) fn start_with(slots: usize, config: HostConfig) -> Result<Host, Failure> {
+    start(&HostConfig { slots, ..config })
 }
 
 fn cannot_start(error: HostError) -> Failure {
     let hint = match &error {
-        HostError::NotRoot { .. } => "run it as root, for example with sudo",
+        HostError::NotRoot { .. } => {
+            "run it as root, for example with sudo; or name a level that needs none, as in `--isolation rootless`"
+        }
+        HostError::NoCgroups { .. } => {
+            "`--accounting sampled` does without, and says so; `rollcage doctor` shows what this host has and lacks"
+        }
         HostError::Slots { .. }
         | HostError::Path { .. }
         | HostError::System { .. }
         | HostError::NoFreeBlock { .. }
-        | HostError::NoCgroups { .. }
+        | HostError::Lacking { .. }
         | HostError::Launcher { .. } => "`rollcage doctor` shows what this host has and lacks",
     };
     Failure::infrastructure(error).with_hint(hint)

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod bench;
+mod cage_options;
 mod commands;
 mod dataset_files;
 mod engine_host;

@@ -9,6 +9,7 @@ use std::io;
 use std::ptr;
 
 use rollcage_sys::Errno;
+use rollcage_types::IsolationLevel;
 use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, umask};
 use rustix::thread::{CapabilitiesSecureBits, CapabilitySet, CapabilitySets};
@@ -36,23 +37,32 @@ fn failed(action: &'static str) -> impl FnOnce(Errno) -> Failed {
     move |errno| (action, errno)
 }
 
-/// Resets all that is inherited but privileges, which are still needed. For a process in namespaces of its own that
-/// still sees the host's `/proc`.
-pub(crate) fn reset() -> Result<(), Failed> {
+/// Resets all that is inherited but privileges, which are still needed. For a process that still sees the host's
+/// `/proc`, and is in namespaces of its own where the level has any.
+pub(crate) fn reset(level: IsolationLevel) -> Result<(), Failed> {
     reset_signals();
     // With a stricter one the template's directories would be closed to programs.
     umask(Mode::WGRP | Mode::WOTH);
     for (resource, value) in LIMITS {
         reset_limit(resource, value).map_err(failed("reset a resource limit"))?;
     }
-    // Nothing below this process has any use for the supervisor's groups.
-    rustix::thread::set_thread_groups(&[]).map_err(failed("drop supplementary groups"))?;
     be_killable().map_err(|error| ("reset the out-of-memory score", errno(&error)))?;
-    hide_network_tables().map_err(|error| ("hide the network namespace's tables", errno(&error)))
+    if level == IsolationLevel::Full {
+        // Nothing below this process has any use for the supervisor's groups. Without privilege nobody may leave one.
+        rustix::thread::set_thread_groups(&[]).map_err(failed("drop supplementary groups"))?;
+    }
+    if level != IsolationLevel::Process {
+        hide_network_tables().map_err(|error| ("hide the network namespace's tables", errno(&error)))?;
+    }
+    Ok(())
 }
 
 /// Gives up all ways to gain a capability; those this process has it keeps.
-pub(crate) fn seal_capabilities() -> Result<(), Failed> {
+pub(crate) fn seal_capabilities(level: IsolationLevel) -> Result<(), Failed> {
+    if level == IsolationLevel::Process {
+        // Without privilege the bounding set cannot be changed; and with this, nothing in it can be gained.
+        return rustix::thread::set_no_new_privs(true).map_err(failed("set no_new_privs"));
+    }
     // With these set, leaving uid 0 would not take capabilities away.
     rustix::thread::set_capabilities_secure_bits(CapabilitiesSecureBits::empty())
         .map_err(failed("clear the secure bits"))?;

@@ -1,64 +1,97 @@
-//! The single-threaded process that clones cages.
+//! The process that makes cages, as it sets itself up.
 //!
-//! It is init of an outer pid namespace: when its control socket closes, because the supervisor ended in
-//! whatever way, it exits and the kernel kills every cage. It decides nothing about programs; it keeps a stub
-//! ready in every slot in use, kills the cage it is told to, and says when nothing of a cage is left.
-#![expect(unsafe_code, reason = "clones processes that share its memory")]
+//! With namespaces it becomes init of an outer pid namespace: when its control socket closes, because the supervisor
+//! ended in whatever way, it exits and the kernel kills every cage. What it does once it is set up is in `serve.rs`.
+#![expect(unsafe_code, reason = "forks a process that has one thread")]
 
+use std::ffi::OsString;
 use std::io::IoSliceMut;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::path::PathBuf;
-use std::ptr;
+use std::path::{Path, PathBuf};
 
 use rollcage_sys::Errno;
-use rollcage_sys::child::{Failure, Stage};
-use rollcage_sys::clone::{
-    CAGE_NAMESPACES, Caller, Forked, Stack, fork_single_threaded, spawn_sharing_memory,
-};
+use rollcage_sys::clone::{Forked, fork_single_threaded};
 use rollcage_sys::mapping::SharedWords;
-use rollcage_sys::seccomp;
-use rustix::event::epoll;
-use rustix::fs::{Mode, OFlags};
+use rollcage_sys::{landlock, seccomp};
+use rollcage_types::IsolationLevel;
+use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, recvmsg, send};
-use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
+use rustix::process::{WaitId, WaitIdOptions, waitid};
 use rustix::thread::UnshareFlags;
 
-use crate::protocol::{Command, REQUEST_BYTES_MAX, REQUEST_STRINGS_MAX, Report, Setup};
-use crate::stub::{self, Bench, Shared};
-use crate::{filter, inherited, rules, template};
+use crate::protocol::Setup;
+use crate::rules::Grants;
+use crate::serve::Launcher;
+use crate::stub::{Confinement, Shared};
+use crate::tree::SignalScope;
+use crate::{filter, inherited, rootless, rules, template};
 
-/// The first argument that makes an executable the launcher. Followed by a mount point and a slot count; the
-/// control socket is standard input.
+/// The first argument that makes an executable the launcher. Followed by the isolation level, a directory, a slot count
+/// and whether stubs announce themselves; the control socket is standard input. The directory is the template's mount
+/// point; where there is no mount namespace it holds for each slot a directory of its number, with `work` and `tmp`.
 pub const LAUNCHER_ARGUMENT: &str = "__rollcage_launcher";
+/// The word for stubs that announce themselves with [`crate::protocol::Report::Waiting`].
+pub const ANNOUNCED: &str = "announced";
+
+/// The launcher again, root of its user namespace.
+const RESTARTED_ARGUMENT: &str = "__rollcage_launcher_in_user_namespace";
 
 /// Becomes the launcher, and never returns, if the command line says so. Call it first in `main`, before any
 /// thread is started.
 pub fn main_if_asked() {
-    let mut arguments = std::env::args_os().skip(1);
-    if arguments.next().as_deref() != Some(LAUNCHER_ARGUMENT.as_ref()) {
-        return;
-    }
-    let (Some(root), Some(slots)) = (arguments.next(), arguments.next()) else {
-        rollcage_sys::child::exit(2)
+    let mut arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let is_restarted = match arguments.first().and_then(|first| first.to_str()) {
+        Some(LAUNCHER_ARGUMENT) => false,
+        Some(RESTARTED_ARGUMENT) => true,
+        _ => return,
     };
-    let slots = slots.to_str().and_then(|text| text.parse().ok()).unwrap_or(0);
+    let Some(order) = Order::parse(&arguments) else { rollcage_sys::child::exit(2) };
+    if order.level == IsolationLevel::Rootless && !is_restarted {
+        arguments[0] = RESTARTED_ARGUMENT.into();
+        let error = call_failed(rootless::enter_and_restart(&arguments));
+        rollcage_sys::child::exit(give_up(rustix::stdio::stdin(), &error));
+    }
     let Ok(control) = take_control() else { rollcage_sys::child::exit(2) };
-    let code = match run(control.as_fd(), &PathBuf::from(root), slots) {
+    let code = match run(control.as_fd(), &order) {
         Ok(()) => 0,
-        Err(error) => {
-            let mut text = error.to_string();
-            let mut source = std::error::Error::source(&error);
-            while let Some(cause) = source {
-                text.push_str(": ");
-                text.push_str(&cause.to_string());
-                source = cause.source();
-            }
-            let _unheard = send(&control, format!("-{text}").as_bytes(), SendFlags::NOSIGNAL);
-            1
-        }
+        Err(error) => give_up(control.as_fd(), &error),
     };
     rollcage_sys::child::exit(code)
+}
+
+/// What the command line says.
+#[derive(Debug)]
+struct Order {
+    level: IsolationLevel,
+    root: PathBuf,
+    slots: usize,
+    announced: bool,
+}
+
+impl Order {
+    fn parse(arguments: &[OsString]) -> Option<Self> {
+        let [_first, level, root, slots, announced] = arguments else { return None };
+        Some(Self {
+            level: IsolationLevel::from_name(level.to_str()?)?,
+            root: root.into(),
+            slots: slots.to_str()?.parse().ok()?,
+            announced: announced == ANNOUNCED,
+        })
+    }
+}
+
+/// Tells the supervisor why there will be no cages.
+fn give_up(control: BorrowedFd<'_>, error: &LauncherError) -> i32 {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    let _unheard = send(control, format!("-{text}").as_bytes(), SendFlags::NOSIGNAL);
+    1
 }
 
 /// Moves the control socket out of the way of the standard streams, which stubs keep and programs replace.
@@ -70,7 +103,7 @@ fn take_control() -> Result<OwnedFd, Errno> {
 }
 
 #[derive(Debug, thiserror::Error)]
-enum LauncherError {
+pub(crate) enum LauncherError {
     #[error("cannot {action}")]
     Call {
         action: &'static str,
@@ -81,19 +114,27 @@ enum LauncherError {
     Template(#[source] template::TemplateError),
     #[error("the kernel offers no landlock")]
     NoLandlock,
+    #[error(
+        "level process needs landlock ABI {} to keep signals inside, and this kernel has {found}",
+        rules::SCOPING_ABI
+    )]
+    NoSignalScope { found: u32 },
     #[error("the supervisor sent a malformed set-up message")]
     Protocol,
 }
 
-fn call(action: &'static str) -> impl FnOnce(Errno) -> LauncherError {
+pub(crate) fn call(action: &'static str) -> impl FnOnce(Errno) -> LauncherError {
     move |source| LauncherError::Call { action, source }
 }
 
-fn step((action, source): inherited::Failed) -> LauncherError {
+fn call_failed((action, source): (&'static str, Errno)) -> LauncherError {
     LauncherError::Call { action, source }
 }
 
-fn run(control: BorrowedFd<'_>, root: &std::path::Path, slots: usize) -> Result<(), LauncherError> {
+fn run(control: BorrowedFd<'_>, order: &Order) -> Result<(), LauncherError> {
+    if order.level == IsolationLevel::Process {
+        return init(control, order);
+    }
     let namespaces = UnshareFlags::NEWPID
         | UnshareFlags::NEWNS
         | UnshareFlags::NEWNET
@@ -109,44 +150,78 @@ fn run(control: BorrowedFd<'_>, root: &std::path::Path, slots: usize) -> Result<
             let _status = waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED);
             rollcage_sys::child::exit(0)
         }
-        Forked::Child => init(control, root, slots),
+        Forked::Child => init(control, order),
     }
 }
 
-/// The launcher proper: PID 1 of the outer namespace.
-fn init(control: BorrowedFd<'_>, root: &std::path::Path, slots: usize) -> Result<(), LauncherError> {
-    inherited::reset().map_err(step)?;
-    let start_clock = receive_start_clock(control, slots)?;
-    let mut benches = Vec::new();
-    for expected in 0..slots {
-        benches.push(receive_setup(control, expected)?);
+/// The launcher proper: PID 1 of the outer namespace, where there is one.
+fn init(control: BorrowedFd<'_>, order: &Order) -> Result<(), LauncherError> {
+    let level = order.level;
+    inherited::reset(level).map_err(call_failed)?;
+    let start_clock = receive_start_clock(control, order.slots)?;
+    let mut slots = Vec::new();
+    for expected in 0..order.slots {
+        slots.push(receive_setup(control, expected)?);
     }
-    let uids: Vec<u32> = benches.iter().map(|(setup, _)| setup.uid).collect();
-    // Every cage's own UTS namespace starts as a copy of this one.
-    rustix::system::sethostname(b"cage").map_err(call("set the cages' host name"))?;
-    template::enter(root, &uids).map_err(LauncherError::Template)?;
-    let (abi, landlock) =
-        rules::ruleset().map_err(call("make the landlock rules"))?.ok_or(LauncherError::NoLandlock)?;
-    inherited::seal_capabilities().map_err(step)?;
-    let shared = Shared { landlock, filter: filter::assemble(&filter::program_rules()), start_clock };
-    let shared: &'static Shared = Box::leak(Box::new(shared));
-    let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(call("create an epoll"))?;
-    let watched = epoll::EventData::new_u64(CONTROL);
-    epoll::add(&epoll, control, watched, epoll::EventFlags::IN).map_err(call("watch the control socket"))?;
-    let slots = benches
+    if level != IsolationLevel::Process {
+        let uids: Vec<u32> = slots.iter().map(|(setup, _)| setup.uid).collect();
+        // Every cage's own UTS namespace starts as a copy of this one.
+        rustix::system::sethostname(b"cage").map_err(call("set the cages' host name"))?;
+        template::enter(level, &order.root, &uids).map_err(LauncherError::Template)?;
+    }
+    let abi = landlock::abi().map_err(|_none| LauncherError::NoLandlock)?;
+    inherited::seal_capabilities(level).map_err(call_failed)?;
+    let (confinement, scope) = confinement(level, abi)?;
+    let shared = Shared {
+        level,
+        announced: order.announced,
+        confinement,
+        filter: filter::assemble(&filter::program_rules(level)),
+        start_clock,
+    };
+    let slots = slots
         .into_iter()
-        .map(|(setup, socket)| Slot::new(shared, &setup, socket))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(call("map stacks"))?;
+        .map(|(setup, socket)| Ok((setup, socket, own_directories(order, setup.slot)?)))
+        .collect::<Result<Vec<_>, Errno>>()
+        .map_err(call("open the slots' directories"))?;
+    let launcher = Launcher::new(control, Box::leak(Box::new(shared)), scope, slots)?;
     // Last, because it forbids much of the above; inherited by every stub and program.
     seccomp::install(&filter::assemble(&filter::launcher_rules()))
         .map_err(call("install the system call filter"))?;
     send(control, format!("+{abi}").as_bytes(), SendFlags::NOSIGNAL)
         .map_err(call("answer the supervisor"))?;
-    Launcher { epoll, slots }.serve(control)
+    launcher.serve(control)
 }
 
-fn receive(control: BorrowedFd<'_>, bytes: &mut [u8]) -> Result<(usize, Option<OwnedFd>), Errno> {
+/// Makes what confines programs, and without a pid namespace this process too: so that it can end every process it is
+/// responsible for in one call, which then reaches no other.
+fn confinement(level: IsolationLevel, abi: u32) -> Result<(Confinement, Option<SignalScope>), LauncherError> {
+    let failed = || call("make the landlock rules");
+    if level != IsolationLevel::Process {
+        let ruleset = rules::of_template(abi).map_err(failed())?;
+        return Ok((Confinement::Template(ruleset), None));
+    }
+    if abi < rules::SCOPING_ABI {
+        return Err(LauncherError::NoSignalScope { found: abi });
+    }
+    let grants = Grants::collect(abi).map_err(failed())?;
+    let signals = rules::signal_scope().map_err(failed())?;
+    let scope = SignalScope::enter(signals.as_fd()).map_err(call("scope the launcher's signals"))?;
+    Ok((Confinement::Host { grants, signals }, Some(scope)))
+}
+
+/// A slot's directories, where cages have no mounts of their own.
+fn own_directories(order: &Order, slot: u32) -> Result<Option<[OwnedFd; 2]>, Errno> {
+    if order.level != IsolationLevel::Process {
+        return Ok(None);
+    }
+    let open = |path: &Path| openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
+    let own = order.root.join(slot.to_string());
+    Ok(Some([open(&own.join("work"))?, open(&own.join("tmp"))?]))
+}
+
+/// One packet and at most one descriptor.
+pub(crate) fn receive(control: BorrowedFd<'_>, bytes: &mut [u8]) -> Result<(usize, Option<OwnedFd>), Errno> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let flags = RecvFlags::CMSG_CLOEXEC;
@@ -178,160 +253,5 @@ fn receive_setup(control: BorrowedFd<'_>, expected: usize) -> Result<(Setup, Own
     match socket {
         Some(socket) if usize::try_from(setup.slot) == Ok(expected) => Ok((setup, socket)),
         _ => Err(LauncherError::Protocol),
-    }
-}
-
-/// Marks the control socket among epoll's events; slots carry their index.
-const CONTROL: u64 = u64::MAX;
-/// Events taken from the kernel at a time; more wait their turn.
-const EVENTS: usize = 32;
-
-struct Launcher {
-    epoll: OwnedFd,
-    slots: Vec<Slot>,
-}
-
-struct Slot {
-    /// Boxed and reached only through a pointer while a stub lives, because the stub works in it.
-    bench: *mut Bench,
-    stub_stack: Stack,
-    live: Option<OwnedFd>,
-    generation: u64,
-}
-
-impl Slot {
-    fn new(shared: &'static Shared, setup: &Setup, socket: OwnedFd) -> Result<Self, Errno> {
-        let bench = Box::new(Bench {
-            shared,
-            socket,
-            index: setup.slot as usize,
-            uid: setup.uid,
-            generation: 0,
-            failure: Failure::default(),
-            child_stack: Stack::new()?,
-            buffer: Box::new([0; REQUEST_BYTES_MAX]),
-            pointers: Box::new([ptr::null(); REQUEST_STRINGS_MAX]),
-        });
-        Ok(Self { bench: Box::into_raw(bench), stub_stack: Stack::new()?, live: None, generation: 0 })
-    }
-
-    /// For a slot whose stub is gone.
-    fn report(&self, report: Report) {
-        // SAFETY: no stub of this slot lives, so the bench is ours alone.
-        let socket = unsafe { (*self.bench).socket.as_fd() };
-        // A supervisor that is gone shows on the control socket.
-        let _sent = send(socket, &report.encode(self.generation), SendFlags::NOSIGNAL);
-    }
-
-    /// For a slot whose stub is gone.
-    fn reset_start_clock(&self) {
-        // SAFETY: no stub of this slot lives, so the bench is ours alone.
-        let bench = unsafe { &*self.bench };
-        bench.shared.start_clock.store(bench.index, 0);
-    }
-
-    /// Clones this slot's next stub.
-    fn start(&mut self, index: usize, epoll: &OwnedFd) -> Result<(), Errno> {
-        self.generation += 1;
-        // SAFETY: no stub of this slot lives, so the bench is ours alone.
-        let bench = unsafe { &mut *self.bench };
-        bench.generation = self.generation;
-        bench.failure.clear();
-        // SAFETY: the slot's last stub has been reaped, so its stack and bench are free; the bench is never
-        // deallocated; `stub::main` keeps the rules for code on a borrowed stack.
-        let spawned = unsafe {
-            spawn_sharing_memory(
-                CAGE_NAMESPACES,
-                None,
-                Caller::Continues,
-                &self.stub_stack,
-                stub::main,
-                self.bench.cast(),
-            )
-        }?;
-        let pidfd = spawned.pidfd.expect("a caller that continues is given a pidfd");
-        let data = epoll::EventData::new_u64(index as u64);
-        if let Err(errno) = epoll::add(epoll, &pidfd, data, epoll::EventFlags::IN) {
-            // Nobody would see it end: end it here.
-            let _sent = pidfd_send_signal(&pidfd, Signal::KILL);
-            let _reaped = waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED);
-            return Err(errno);
-        }
-        self.live = Some(pidfd);
-        Ok(())
-    }
-}
-
-impl Launcher {
-    fn serve(mut self, control: BorrowedFd<'_>) -> Result<(), LauncherError> {
-        let mut events = Vec::with_capacity(EVENTS);
-        loop {
-            events.clear();
-            match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), None) {
-                Ok(_) | Err(Errno::INTR) => {}
-                Err(errno) => return Err(call("wait for events")(errno)),
-            }
-            for event in &events {
-                let data = event.data.u64();
-                if data == CONTROL {
-                    let mut bytes = [0; Command::BYTES];
-                    match receive(control, &mut bytes) {
-                        // The supervisor is gone: exit, and the kernel ends every cage.
-                        Ok((0, _)) => return Ok(()),
-                        Ok((length, _)) => self.obey(bytes.get(..length).and_then(Command::decode)),
-                        Err(errno) => return Err(call("receive a command")(errno)),
-                    }
-                } else if let Ok(index) = usize::try_from(data) {
-                    self.reap(index);
-                }
-            }
-        }
-    }
-
-    fn obey(&mut self, command: Option<Command>) {
-        match command {
-            Some(Command::Start { slot }) => self.start(slot as usize),
-            Some(Command::Kill { slot, generation }) => {
-                let Some(slot) = self.slots.get(slot as usize) else { return };
-                if let Some(pidfd) = slot.live.as_ref().filter(|_| slot.generation == generation) {
-                    // ESRCH: it ended by itself in the meantime.
-                    let _sent = pidfd_send_signal(pidfd, Signal::KILL);
-                }
-            }
-            None => {}
-        }
-    }
-
-    fn start(&mut self, index: usize) {
-        let Some(slot) = self.slots.get_mut(index) else { return };
-        if slot.live.is_some() {
-            return;
-        }
-        if let Err(errno) = slot.start(index, &self.epoll) {
-            slot.report(Report::Failed { stage: Stage::CloneStub, errno });
-            slot.report(Report::Reaped { next_ready: false });
-        }
-    }
-
-    fn reap(&mut self, index: usize) {
-        let Some(slot) = self.slots.get_mut(index) else { return };
-        let Some(pidfd) = slot.live.as_ref() else { return };
-        let status = match waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG)
-        {
-            Ok(Some(status)) => status,
-            Ok(None) | Err(_) => return,
-        };
-        // Explicitly, because stubs hold copies of this descriptor: closing ours would not end the watch.
-        let _unwatched = epoll::delete(&self.epoll, pidfd);
-        slot.live = None;
-        // A stub that served ends with 0, a killed one by a signal. One that failed at its own work would
-        // fail again at once, so the next is made only when it is asked for.
-        let next_ready = status.exit_status().is_none_or(|code| code == 0);
-        // Before the report: whoever hears it may look at the clock for the next cage at once.
-        slot.reset_start_clock();
-        slot.report(Report::Reaped { next_ready });
-        if next_ready {
-            self.start(index);
-        }
     }
 }

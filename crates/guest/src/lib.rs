@@ -6,12 +6,18 @@
 //! the bounded messages of [`protocol`].
 
 mod filter;
+mod ground;
+mod host_files;
 mod inherited;
 mod launcher;
 pub mod protocol;
+mod rootless;
 mod rules;
+mod serve;
+mod small_text;
 mod stub;
 mod template;
+mod tree;
 
-pub use launcher::{LAUNCHER_ARGUMENT, main_if_asked};
-pub use rollcage_sys::child::{ResourceLimit, Stage};
+pub use launcher::{ANNOUNCED, LAUNCHER_ARGUMENT, main_if_asked};
+pub use rollcage_sys::child::{ResourceLimit, Stage, WORKSPACE_DESCRIPTOR};

@@ -13,8 +13,8 @@ use rollcage_sys::child::{CGROUPS_MAX, RESOURCE_LIMITS_MAX, ResourceLimit, Stage
 pub const REQUEST_BYTES_MAX: usize = 128 * 1024;
 /// Arguments, variables and candidate paths a request may name, which sizes the pointer table of a slot.
 pub const REQUEST_STRINGS_MAX: usize = 1024;
-/// Descriptors of a request that are always there: the standard streams, then the detached mounts for
-/// `/ws/work` and `/ws/tmp`. The cgroup descriptors follow.
+/// Descriptors of a request that are always there: the standard streams, then the workspace and `/tmp`, as detached
+/// mounts or as the directories they are already. The cgroup descriptors follow.
 pub const RUN_DESCRIPTORS_FIXED: usize = 5;
 /// Descriptors of a request.
 pub const RUN_DESCRIPTORS_MAX: usize = RUN_DESCRIPTORS_FIXED + CGROUPS_MAX;
@@ -37,6 +37,8 @@ fn put_words<const N: usize>(words: [u64; N], out: &mut [u8]) {
 /// How the program enters its cgroup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CgroupEntry {
+    /// Not at all: the host has none, and other means keep its accounts.
+    None,
     /// The descriptors are `tasks` files (version 1) the child writes itself into.
     Tasks,
     /// The first descriptor is a cgroup directory (version 2) the child is cloned into.
@@ -77,7 +79,8 @@ impl Setup {
     }
 }
 
-/// What the supervisor tells the launcher about a slot.
+/// What the supervisor tells the launcher about a slot. Where there is no pid namespace to kill, [`Command::Kill`] is
+/// sent to the stub instead, on the slot's socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
     /// Make the first cage of this slot. Later ones follow by themselves when one is reaped, so that the next
@@ -108,6 +111,11 @@ impl Command {
         let mut out = [0; Self::BYTES];
         put_words(words, &mut out);
         out
+    }
+
+    /// As received on a socket that carries requests too, which are longer.
+    pub fn decode_whole(bytes: &[u8]) -> Option<Self> {
+        (bytes.len() == Self::BYTES).then(|| Self::decode(bytes)).flatten()
     }
 
     /// As received; `None` for anything malformed.
@@ -143,9 +151,12 @@ pub struct Ended {
     pub disk_full: bool,
 }
 
-/// What a slot reports. Every report names its cage's generation, so that a late one is recognised.
+/// What a slot reports. A stub that announces itself sends [`Report::Waiting`], with descriptors of its `/ws/work` and
+/// `/ws/tmp` if it made them itself; the kernel tells a supervisor that asks which process sent it. Every report names its cage's generation, so that a late one is recognised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Report {
+    /// The cage waits for a request.
+    Waiting,
     /// The program's process ended.
     Ended(Ended),
     /// The cage could not be made, or the program not executed.
@@ -194,6 +205,7 @@ impl Report {
                 0,
             ],
             Self::Reaped { next_ready } => [3, generation, u64::from(next_ready), 0, 0, 0, 0, 0, 0, 0],
+            Self::Waiting => [4, generation, 0, 0, 0, 0, 0, 0, 0, 0],
         };
         let mut out = [0; Self::BYTES];
         put_words(words, &mut out);
@@ -221,6 +233,7 @@ impl Report {
                 errno: Errno::from_raw_os_error(signed(3)?),
             },
             3 => Self::Reaped { next_ready: word(2)? != 0 },
+            4 => Self::Waiting,
             _ => return None,
         };
         Some((generation, report))
@@ -229,7 +242,7 @@ impl Report {
 
 /// A request as the stub receives it; carries [`RUN_DESCRIPTORS_FIXED`] descriptors and those of the cgroups.
 ///
-/// Layout: the words `generation, programs, arguments, variables, limits, entry`, then for each limit the words
+/// Layout: the words `generation, programs, arguments, variables, limits, entry, disk`, then for each limit the words
 /// `resource, soft, hard`, then the NUL-terminated strings in that order.
 #[derive(Debug)]
 pub struct RunMessage<'a> {
@@ -245,6 +258,8 @@ pub struct RunMessage<'a> {
     pub resource_limits: &'a [ResourceLimit],
     /// What the cgroup descriptors are.
     pub cgroup_entry: CgroupEntry,
+    /// How large the workspace may grow, for a stub that made it.
+    pub disk_bytes: u64,
 }
 
 /// Why a request cannot be sent.
@@ -261,7 +276,7 @@ pub enum RequestTooLarge {
     Nul,
 }
 
-const RUN_HEADER_WORDS: usize = 6;
+const RUN_HEADER_WORDS: usize = 7;
 
 impl RunMessage<'_> {
     /// As sent.
@@ -278,8 +293,10 @@ impl RunMessage<'_> {
         let entry: u64 = match self.cgroup_entry {
             CgroupEntry::Tasks => 1,
             CgroupEntry::CloneInto => 2,
+            CgroupEntry::None => 3,
         };
         out.extend(entry.to_ne_bytes());
+        out.extend(self.disk_bytes.to_ne_bytes());
         for limit in self.resource_limits.iter().take(RESOURCE_LIMITS_MAX) {
             out.extend(
                 [u64::from(limit.resource), limit.soft, limit.hard]
@@ -312,6 +329,8 @@ pub struct RunHeader {
     pub resource_limits_len: usize,
     /// What the cgroup descriptors are.
     pub cgroup_entry: CgroupEntry,
+    /// How large the workspace may grow.
+    pub disk_bytes: u64,
     /// Where the strings begin.
     pub strings_at: usize,
 }
@@ -330,6 +349,7 @@ impl RunHeader {
         let cgroup_entry = match word_at(bytes, 5)? {
             1 => CgroupEntry::Tasks,
             2 => CgroupEntry::CloneInto,
+            3 => CgroupEntry::None,
             _ => return None,
         };
         let mut resource_limits = [ResourceLimit::default(); RESOURCE_LIMITS_MAX];
@@ -351,6 +371,7 @@ impl RunHeader {
             resource_limits,
             resource_limits_len,
             cgroup_entry,
+            disk_bytes: word_at(bytes, 6)?,
             strings_at,
         })
     }

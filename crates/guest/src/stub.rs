@@ -6,7 +6,7 @@
 //! nothing and cannot panic; once the program runs it holds no privilege.
 #![expect(unsafe_code, reason = "runs between clone and exec on memory shared with the launcher")]
 
-use core::ffi::{CStr, c_char, c_void};
+use core::ffi::{c_char, c_void};
 use core::ptr;
 use std::io::IoSliceMut;
 use std::mem::MaybeUninit;
@@ -15,28 +15,39 @@ use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use rollcage_sys::Errno;
 use rollcage_sys::child::{CGROUPS_MAX, Failure, PreparedChild, Stage, confine_and_exec, exit};
 use rollcage_sys::clone::{Caller, Stack, spawn_sharing_memory};
-use rollcage_sys::descriptors;
 use rollcage_sys::mapping::SharedWords;
 use rollcage_sys::seccomp::Instruction;
-use rollcage_sys::wait::{self, Patience};
-use rustix::mount::{MountFlags, MoveMountFlags, mount, move_mount};
+use rollcage_types::IsolationLevel;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, recvmsg, send};
-use rustix::process::{Gid, Uid};
 
+use crate::ground::Ground;
 use crate::protocol::{
-    CgroupEntry, Ended, REQUEST_BYTES_MAX, REQUEST_STRINGS_MAX, RUN_DESCRIPTORS_FIXED, RUN_DESCRIPTORS_MAX,
+    CgroupEntry, Command, REQUEST_BYTES_MAX, REQUEST_STRINGS_MAX, RUN_DESCRIPTORS_FIXED, RUN_DESCRIPTORS_MAX,
     Report, RunHeader,
 };
+use crate::rules::Grants;
 
 /// What all stubs share: made once, never changed.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    /// The ruleset of `rules.rs`.
-    pub(crate) landlock: OwnedFd,
+    pub(crate) level: IsolationLevel,
+    /// Whether stubs say that they wait; see [`Report::Waiting`].
+    pub(crate) announced: bool,
+    pub(crate) confinement: Confinement,
     /// What each program takes on besides the launcher's own filter.
     pub(crate) filter: Vec<Instruction>,
     /// See [`crate::protocol::start_clock_offset`].
     pub(crate) start_clock: SharedWords,
+}
+
+/// Where programs' Landlock rules come from; see `rules.rs`.
+#[derive(Debug)]
+pub(crate) enum Confinement {
+    /// One ruleset for all.
+    Template(OwnedFd),
+    /// One for each cage, made of what all may see of the host and its own directories; and the ruleset that keeps a
+    /// stub's signals to its own tree.
+    Host { grants: Grants, signals: OwnedFd },
 }
 
 /// The memory one stub works in. Only the stub touches `buffer`, `pointers` and `prepared` while it lives.
@@ -44,6 +55,8 @@ pub(crate) struct Shared {
 pub(crate) struct Bench {
     pub(crate) shared: &'static Shared,
     pub(crate) socket: OwnedFd,
+    /// The slot's workspace and temporary directory, where cages have no mounts of their own.
+    pub(crate) directories: Option<[OwnedFd; 2]>,
     pub(crate) index: usize,
     pub(crate) uid: u32,
     pub(crate) generation: u64,
@@ -76,25 +89,18 @@ fn report(socket: BorrowedFd<'_>, generation: u64, report: Report) {
 }
 
 fn serve(bench: &mut Bench) -> Result<(), (Stage, Errno)> {
-    // The launcher's control socket and other slots' sockets are none of this cage's business.
-    descriptors::close_all_but([bench.socket.as_raw_fd(), bench.shared.landlock.as_raw_fd()])
-        .map_err(|errno| (Stage::CloseLaunchers, errno))?;
-    // Processes only: no /proc/sys, kcore, keys, cmdline of the kernel and so on. Other users' processes, that
-    // is this stub, are invisible.
-    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
-    mount(c"proc", c"/proc", c"proc", flags, c"subset=pid,hidepid=invisible")
-        .map_err(|errno| (Stage::MountProc, errno))?;
-
+    let ground = Ground::take(bench)?;
+    if bench.shared.announced {
+        ground.announce(bench).map_err(|errno| (Stage::Announce, errno))?;
+    }
     let Some((request_bytes, descriptors)) = receive_own(bench)? else { return Ok(()) };
-    attach(&descriptors.work, c"/ws/work").map_err(|errno| (Stage::MountWork, errno))?;
-    attach(&descriptors.tmp, c"/ws/tmp").map_err(|errno| (Stage::MountTmp, errno))?;
-
     let malformed = (Stage::Receive, Errno::BADMSG);
     let header = bench.buffer.get(..request_bytes).and_then(RunHeader::decode).ok_or(malformed)?;
-    let prepared = prepare(bench, request_bytes, &header, &descriptors).ok_or(malformed)?;
+    ground.lay_out(&header, &descriptors)?;
+    let prepared = prepare(bench, &ground, request_bytes, &header, &descriptors).ok_or(malformed)?;
     let into_cgroup = match header.cgroup_entry {
         CgroupEntry::CloneInto => descriptors.cgroups[0].as_ref().map(OwnedFd::as_fd),
-        CgroupEntry::Tasks => None,
+        CgroupEntry::Tasks | CgroupEntry::None => None,
     };
     let argument = ptr::from_ref(&prepared).cast_mut().cast::<c_void>();
     // SAFETY: no other process uses this slot's child stack; `prepared` and all it points to stay untouched
@@ -118,25 +124,37 @@ fn serve(bench: &mut Bench) -> Result<(), (Stage, Errno)> {
     bench.shared.start_clock.store(bench.index, started_ns);
     // The pipes' ends must be closed here, or the supervisor would never see them end.
     drop(descriptors);
-    renounce(bench.uid);
-    let ended = wait_for(child.pid, started_ns);
+    ground.renounce(bench.uid);
+    // A wait that cannot fail has failed: leave rather than spin.
+    let ended = ground.await_end(bench, child.pid, started_ns).unwrap_or_else(|| exit(1));
     report(bench.socket.as_fd(), bench.generation, Report::Ended(ended));
+    ground.clear();
     Ok(())
 }
 
 /// What came with a request.
-struct Descriptors {
+pub(crate) struct Descriptors {
     stdio: [OwnedFd; 3],
-    work: OwnedFd,
-    tmp: OwnedFd,
+    pub(crate) work: OwnedFd,
+    pub(crate) tmp: OwnedFd,
     cgroups: [Option<OwnedFd>; CGROUPS_MAX],
 }
 
+/// The length of what is in the buffer, and the descriptors of a request if they came with it.
+type Packet = (usize, Option<Descriptors>);
+
 /// Waits for a request to this cage. One to an earlier cage of the slot, which ended before it could take it, is thrown
-/// away.
+/// away. `None` if there will be none.
 fn receive_own(bench: &mut Bench) -> Result<Option<(usize, Descriptors)>, (Stage, Errno)> {
     loop {
         let Some((bytes, descriptors)) = receive(bench)? else { return Ok(None) };
+        if let Some(command) = bench.buffer.get(..bytes).and_then(Command::decode_whole) {
+            if is_for(command, bench.generation) {
+                return Ok(None);
+            }
+            continue;
+        }
+        let descriptors = descriptors.ok_or((Stage::Receive, Errno::BADMSG))?;
         let header = bench.buffer.get(..bytes).and_then(RunHeader::decode);
         match header {
             Some(header) if header.generation < bench.generation => {}
@@ -145,8 +163,16 @@ fn receive_own(bench: &mut Bench) -> Result<Option<(usize, Descriptors)>, (Stage
     }
 }
 
-/// Waits for a request; `None` when the supervisor has gone.
-fn receive(bench: &mut Bench) -> Result<Option<(usize, Descriptors)>, (Stage, Errno)> {
+/// Whether the command is to end this cage.
+pub(crate) fn is_for(command: Command, own: u64) -> bool {
+    match command {
+        Command::Kill { generation, .. } => generation == own,
+        Command::Start { .. } => false,
+    }
+}
+
+/// Waits for a packet, with the descriptors of a request or without; `None` when the supervisor has gone.
+fn receive(bench: &mut Bench) -> Result<Option<Packet>, (Stage, Errno)> {
     let failed = |errno| (Stage::Receive, errno);
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(RUN_DESCRIPTORS_MAX))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
@@ -165,22 +191,21 @@ fn receive(bench: &mut Bench) -> Result<Option<(usize, Descriptors)>, (Stage, Er
             }
         }
     }
-    match (fixed, &cgroups[0]) {
-        // Without a cgroup there would be no limits: fail closed.
-        ([Some(stdin), Some(stdout), Some(stderr), Some(work), Some(tmp)], Some(_)) => {
-            Ok(Some((message.bytes, Descriptors { stdio: [stdin, stdout, stderr], work, tmp, cgroups })))
-        }
-        _ => Err(failed(Errno::BADMSG)),
-    }
-}
-
-fn attach(mounted: &OwnedFd, target: &CStr) -> Result<(), Errno> {
-    move_mount(mounted.as_fd(), c"", rustix::fs::CWD, target, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
+    Ok(Some((
+        message.bytes,
+        match fixed {
+            [Some(stdin), Some(stdout), Some(stderr), Some(work), Some(tmp)] => {
+                Some(Descriptors { stdio: [stdin, stdout, stderr], work, tmp, cgroups })
+            }
+            _ => None,
+        },
+    )))
 }
 
 /// Lays the pointer lists execve wants over the received strings; `None` if the message does not add up.
 fn prepare(
     bench: &mut Bench,
+    ground: &Ground,
     request_bytes: usize,
     header: &RunHeader,
     descriptors: &Descriptors,
@@ -203,6 +228,11 @@ fn prepare(
         *bench.pointers.get_mut(place)? = ptr::null();
         place += 1;
     }
+    // Without a cgroup there would be no limits: fail closed, unless the supervisor said that there is none.
+    if (header.cgroup_entry == CgroupEntry::None) != descriptors.cgroups[0].is_none() {
+        return None;
+    }
+    let has_namespaces = bench.shared.level != IsolationLevel::Process;
     let mut cgroups = [-1; CGROUPS_MAX];
     if header.cgroup_entry == CgroupEntry::Tasks {
         for (place, fd) in cgroups.iter_mut().zip(descriptors.cgroups.iter().flatten()) {
@@ -212,12 +242,15 @@ fn prepare(
     Some(PreparedChild {
         cgroups,
         stdio: descriptors.stdio.each_ref().map(OwnedFd::as_raw_fd),
-        directory: c"/ws/work".as_ptr(),
+        directory: descriptors.work.as_raw_fd(),
+        directory_kept: !has_namespaces,
+        hides_cgroups: has_namespaces,
+        allows_own_process_files: !has_namespaces,
         resource_limits: header.resource_limits,
         resource_limits_len: header.resource_limits_len,
         uid: bench.uid,
         gid: bench.uid,
-        landlock: bench.shared.landlock.as_raw_fd(),
+        landlock: ground.ruleset(bench),
         filter: bench.shared.filter.as_ptr(),
         filter_len: bench.shared.filter.len(),
         programs: starts[0],
@@ -227,59 +260,7 @@ fn prepare(
     })
 }
 
-/// Gives up every privilege. The stub's uid is not the program's, so the program cannot signal or trace it.
-fn renounce(program_uid: u32) {
-    // Cages' uids are even, stubs' the odd ones that follow.
-    let own = program_uid + 1;
-    let (uid, gid) = (Uid::from_raw(own), Gid::from_raw(own));
-    let dropped = rustix::thread::set_thread_res_gid(gid, gid, gid)
-        .and_then(|()| rustix::thread::set_thread_res_uid(uid, uid, uid));
-    if dropped.is_err() {
-        // Fail closed: ending PID 1 kills the whole cage.
-        exit(1)
-    }
-}
-
-fn wait_for(child: rustix::process::Pid, started_ns: u64) -> Ended {
-    let mut ended = Ended { started_ns, ..Ended::default() };
-    loop {
-        match wait::any_child(Patience::Block) {
-            Ok(Some(reaped)) if reaped.pid == child => {
-                ended.status = reaped.status;
-                ended.at_ns = now_ns();
-                ended.cpu_us = reaped.cpu_us;
-                ended.max_rss_kib = reaped.max_rss_kib;
-                break;
-            }
-            // An orphan the program left, or an interrupted wait.
-            Ok(_) | Err(Errno::INTR) => {}
-            // Cannot happen while `child` is unreaped; leave rather than spin.
-            Err(_) => exit(1),
-        }
-    }
-    // Orphans that have ended are reaped; one that lives means the tree must be killed.
-    ended.alone = loop {
-        match wait::any_child(Patience::Poll) {
-            Ok(Some(_)) | Err(Errno::INTR) => {}
-            Ok(None) => break false,
-            Err(_) => break true,
-        }
-    };
-    if let Ok(work) = rustix::fs::statfs(c"/ws/work") {
-        let block = u64::try_from(work.f_bsize).unwrap_or(0);
-        ended.disk_used = work.f_blocks.saturating_sub(work.f_bfree).saturating_mul(block);
-        ended.disk_full = is_full(&work);
-    }
-    // Most often the same file system.
-    ended.disk_full |= rustix::fs::statfs(c"/ws/tmp").is_ok_and(|tmp| is_full(&tmp));
-    ended
-}
-
-const fn is_full(usage: &rustix::fs::StatFs) -> bool {
-    usage.f_bfree == 0 || usage.f_ffree == 0
-}
-
-fn now_ns() -> u64 {
+pub(crate) fn now_ns() -> u64 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     now.tv_sec.cast_unsigned() * 1_000_000_000 + now.tv_nsec.cast_unsigned()
 }

@@ -11,28 +11,15 @@ use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
 use rollcage_sys::mount as attributes;
+use rollcage_types::IsolationLevel;
 use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
 use rustix::mount::{
-    MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind_recursive, mount_change, unmount,
+    MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind, mount_bind_recursive, mount_change,
+    unmount,
 };
 use rustix::process::{chdir, pivot_root};
 
-/// Trees of the host that hold toolchains. On most systems all but `/usr` are links into it.
-const HOST_TREES: [&str; 7] = ["usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32"];
-
-/// Entries of the host's `/etc` that toolchains need and that hold nothing private.
-const ETC_ENTRIES: [&str; 8] = [
-    "ld.so.cache",
-    "ld.so.conf",
-    "ld.so.conf.d",
-    "alternatives",
-    "magic",
-    "mime.types",
-    "services",
-    "protocols",
-];
-/// Prefixes of further such entries: `java-17-openjdk`, `python3.11`, …
-const ETC_PREFIXES: [&str; 6] = ["java-", "python", "perl", "R", "lua", "php"];
+use crate::host_files::{HOST_TREES, is_wanted_in_etc};
 
 /// Devices a program may open: name, major, minor. See Documentation/admin-guide/devices.txt.
 const DEVICES: [(&str, u32, u32); 5] =
@@ -66,7 +53,7 @@ fn at<E: Into<io::Error>>(action: &'static str, path: &Path) -> impl FnOnce(E) -
 
 /// Replaces the calling process's root by a template built on the empty directory `root`. The process must be
 /// alone in its mount namespace. `uids` get a name in `/etc/passwd`.
-pub(crate) fn enter(root: &Path, uids: &[u32]) -> Result<(), TemplateError> {
+pub(crate) fn enter(level: IsolationLevel, root: &Path, uids: &[u32]) -> Result<(), TemplateError> {
     let host = Path::new("/");
     // First of all: nothing mounted from here on may propagate to the host.
     mount_change(host, MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
@@ -76,7 +63,7 @@ pub(crate) fn enter(root: &Path, uids: &[u32]) -> Result<(), TemplateError> {
         .map_err(at("mount a tmpfs on", root))?;
 
     host_trees(root)?;
-    devices(&root.join("dev"))?;
+    devices(level, &root.join("dev"))?;
     configuration(&root.join("etc"), uids)?;
     for name in ["proc", "ws", "ws/work", "ws/tmp", "var", "run"] {
         directory(&root.join(name), 0o755)?;
@@ -88,6 +75,13 @@ pub(crate) fn enter(root: &Path, uids: &[u32]) -> Result<(), TemplateError> {
     let path = c_path(root);
     attributes::set_attributes_recursively(CWD, &path, attributes::READ_ONLY)
         .map_err(at("make read-only", root))?;
+    if level == IsolationLevel::Rootless {
+        // In a user namespace a proc can be mounted only where another one can be seen whole. Cages mount theirs over
+        // it. After the above, because a mount may not have fewer restrictions than the one that is seen.
+        let proc = root.join("proc");
+        let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+        mount("proc", &proc, "proc", flags, None).map_err(at("mount a proc on", &proc))?;
+    }
     // With `.` for both, the old root ends up mounted over the new one and is then detached: no directory has
     // to be set aside for it.
     chdir(root).map_err(at("enter", root))?;
@@ -119,10 +113,17 @@ fn host_trees(root: &Path) -> Result<(), TemplateError> {
     Ok(())
 }
 
-fn devices(dev: &Path) -> Result<(), TemplateError> {
+fn devices(level: IsolationLevel, dev: &Path) -> Result<(), TemplateError> {
     directory(dev, 0o755)?;
     for (name, major, minor) in DEVICES {
         let node = dev.join(name);
+        if level == IsolationLevel::Rootless {
+            // No device nodes can be made in a user namespace, but the host's can be bound.
+            let host_node = Path::new("/dev").join(name);
+            fs::write(&node, "").map_err(at("create", &node))?;
+            mount_bind(&host_node, &node).map_err(at("bind", &host_node))?;
+            continue;
+        }
         mknodat(CWD, &node, FileType::CharacterDevice, Mode::from_raw_mode(0o666), makedev(major, minor))
             .map_err(at("create the device", &node))?;
         fs::set_permissions(&node, fs::Permissions::from_mode(0o666)).map_err(at("open up", &node))?;
@@ -152,8 +153,7 @@ fn configuration(etc: &Path, uids: &[u32]) -> Result<(), TemplateError> {
     let host_etc = Path::new("/etc");
     for entry in fs::read_dir(host_etc).map_err(at("list", host_etc))? {
         let name = entry.map_err(at("list", host_etc))?.file_name();
-        let text = name.to_string_lossy();
-        if ETC_ENTRIES.contains(&&*text) || ETC_PREFIXES.iter().any(|prefix| text.starts_with(prefix)) {
+        if is_wanted_in_etc(&name.to_string_lossy()) {
             copy_tree(&host_etc.join(&name), &etc.join(&name))?;
         }
     }

@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use rollcage_guest::Stage;
-use rollcage_types::RelativePath;
+use rollcage_types::{IsolationLevel, Mechanism, RelativePath};
 
 /// Why a host could not be made ready to run cages.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +56,16 @@ pub enum HostError {
     NoCgroups {
         /// What is missing.
         reason: String,
+    },
+    /// Something that the caller requires is not in force.
+    #[error("`{mechanism}` is required, and at level {level} it is {why}")]
+    Lacking {
+        /// What.
+        mechanism: Mechanism,
+        /// As asked.
+        level: IsolationLevel,
+        /// How far it is in force.
+        why: String,
     },
     /// The launcher could not set itself up.
     #[error("the launcher could not start: {message}")]

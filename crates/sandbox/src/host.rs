@@ -2,57 +2,29 @@
 
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
+use rollcage_guest::WORKSPACE_DESCRIPTOR;
 use rollcage_guest::protocol::start_clock_offset;
-use rollcage_types::{Enforcement, ExecOutcome, ExecRequest, IsolationLevel, Mechanism, MechanismState};
+use rollcage_types::{Enforcement, ExecOutcome, ExecRequest, IsolationLevel, MechanismState};
 use rustix::event::EventfdFlags;
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
 use rustix::io::Errno;
+use rustix::net::sockopt::set_socket_passcred;
 
+use crate::accounts::{Accounts, Bystanders};
 use crate::cancel::Cancel;
 use crate::cgroup::{Hierarchy, SlotCgroup};
+use crate::config::{Accounting, HostConfig};
+use crate::enforcement::{Facts, enforcement};
 use crate::error::{HostError, SandboxError};
-use crate::launch::{Launcher, packet_sockets};
-use crate::lease::{Block, SLOTS_MAX};
-use crate::slot::Slot;
+use crate::launch::{Launcher, Order, packet_sockets};
+use crate::lease::{Block, LOCKS_OF_ROOT, SLOTS_MAX};
+use crate::plan::Backstops;
+use crate::slot::{Fixture, Slot};
 use crate::supervise::{self, Setting};
-use crate::workspace::{Sharing, Workspace};
-
-/// The program that becomes the launcher process.
-#[derive(Clone, Debug)]
-pub enum LauncherProgram {
-    /// This executable, whose `main` calls [`crate::launcher_main_if_asked`] first.
-    CurrentExecutable,
-    /// Another executable that does.
-    Path(PathBuf),
-}
-
-/// How a host is set up.
-#[derive(Clone, Debug)]
-pub struct HostConfig {
-    /// Cages alive at once; further runs wait.
-    pub slots: usize,
-    /// Where the template's mount point lives; must be on a local file system and owned by root.
-    pub state_dir: PathBuf,
-    /// What to start as the launcher.
-    pub launcher: LauncherProgram,
-}
-
-impl Default for HostConfig {
-    /// Four slots for each processor, below `/run`. Short programs keep the processors busy only if some slots run while
-    /// others have their cage unmade and the next one made; measured on two processors, eight slots carry a fifth more
-    /// runs than four.
-    fn default() -> Self {
-        let processors = std::thread::available_parallelism().map_or(1, usize::from);
-        Self {
-            slots: (processors * 4).min(SLOTS_MAX),
-            state_dir: PathBuf::from("/run/rollcage"),
-            launcher: LauncherProgram::CurrentExecutable,
-        }
-    }
-}
+use crate::workspace::{DirectoryWorkspace, MountedWorkspace, Sharing};
 
 /// A host ready to run cages. Shared by reference between threads.
 #[derive(Debug)]
@@ -66,59 +38,64 @@ pub struct Host {
     processors: u32,
     slots: usize,
     start_clock: OwnedFd,
+    /// Whom the launcher and its programs run as, where that is not ourselves.
+    user: Option<u32>,
+    /// Where no control group limits a tree.
+    bystanders: Option<Bystanders>,
     /// The last field, because the last to be dropped: it removes the groups that the launcher's cages were in.
     _block: Block,
+}
+
+fn system(action: &'static str) -> impl FnOnce(Errno) -> HostError {
+    move |errno| HostError::System { action, source: errno.into() }
 }
 
 impl Host {
     /// Starts the launcher and makes everything cages share. Also removes what hosts that died left behind.
     pub fn start(config: &HostConfig) -> Result<Self, HostError> {
-        let uid = rustix::process::geteuid();
-        if !uid.is_root() {
-            return Err(HostError::NotRoot { uid: uid.as_raw() });
+        let (caller, level) = (rustix::process::geteuid(), config.isolation);
+        if level == IsolationLevel::Full && !caller.is_root() {
+            return Err(HostError::NotRoot { uid: caller.as_raw() });
         }
         if !(1..=SLOTS_MAX).contains(&config.slots) {
             return Err(HostError::Slots { slots: config.slots, max: SLOTS_MAX });
         }
-        let hierarchy = Hierarchy::detect().map_err(|reason| HostError::NoCgroups { reason })?;
-        let block = Block::take(&hierarchy)?;
-        let root = config.state_dir.join("root");
-        std::fs::create_dir_all(&root).map_err(|source| HostError::Path {
-            action: "create",
-            path: root.clone(),
-            source,
-        })?;
-        let system = |action| move |errno: Errno| HostError::System { action, source: errno.into() };
-        let sharing = Workspace::probe().map_err(system("create a tmpfs"))?;
-
-        let start_clock = memfd_create("rollcage-start-clock", MemfdFlags::CLOEXEC)
-            .and_then(|fd| {
-                ftruncate(&fd, start_clock_offset(u32::try_from(SLOTS_MAX).expect("SLOTS_MAX is small")))
-                    .map(|()| fd)
-            })
-            .map_err(system("create the start clock"))?;
+        let hierarchy = hierarchy(config.accounting)?;
+        let state = config.make_state_dir()?;
+        let locks = if caller.is_root() { Path::new(LOCKS_OF_ROOT) } else { &state };
+        create_directory(locks)?;
+        let block = Block::take(locks, hierarchy.as_ref())?;
+        // Below level full nothing that runs programs has root's uid, not even in a user namespace.
+        let user = (caller.is_root() && level != IsolationLevel::Full).then(|| block.launcher_uid());
+        let directory = if level == IsolationLevel::Process { block.directory() } else { state.join("root") };
+        create_directory(&directory)?;
+        let sharing = match level {
+            IsolationLevel::Full => MountedWorkspace::probe().map_err(system("create a tmpfs"))?,
+            IsolationLevel::Rootless | IsolationLevel::Process => Sharing::OneFileSystem,
+        };
+        let start_clock = start_clock().map_err(system("create the start clock"))?;
+        let announced = hierarchy.is_none() || level == IsolationLevel::Rootless;
+        let maker = Maker { level, announced, hierarchy: hierarchy.as_ref(), directory: &directory, user };
         let mut slots = VecDeque::with_capacity(config.slots);
         let mut introductions = Vec::with_capacity(config.slots);
         for index in 0..config.slots {
-            let name = block.name().join(index.to_string());
-            let cgroup = SlotCgroup::create(&hierarchy, &name).map_err(|error| HostError::Path {
-                action: error.action,
-                path: error.path,
-                source: error.source,
-            })?;
-            let waker = rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
-                .map_err(system("create an eventfd"))?;
-            let (ours, theirs): (OwnedFd, OwnedFd) =
-                packet_sockets().map_err(system("create a slot's socket"))?;
-            let slot_uid = block.uid(index);
-            introductions.push((slot_uid, theirs));
-            let index = u32::try_from(index).expect("a slot index is below SLOTS_MAX");
-            slots.push_back(Slot::new(index, slot_uid, cgroup, Arc::new(waker), ours));
+            let (slot, theirs) = maker.slot(&block, index)?;
+            introductions.push((slot.fixture.uid, theirs));
+            slots.push_back(slot);
         }
-        let launcher = Launcher::start(&config.launcher, &root, &start_clock, &introductions)?;
+        let order = Order { program: &config.launcher, level, directory: &directory, announced, user };
+        let launcher = Launcher::start(&order, &start_clock, &introductions)?;
+        let facts = Facts {
+            level,
+            has_groups: hierarchy.is_some(),
+            sharing,
+            landlock_abi: launcher.landlock_abi,
+            bounding_set_is_empty: bounding_set_is_empty(),
+        };
+        let enforcement = enforcement(facts);
+        refuse_gaps(config, &enforcement)?;
+        tracing::debug!(launcher = launcher.process_id(), slots = config.slots, %level, "host ready");
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
-        let enforcement = enforcement(sharing, launcher.landlock_abi);
-        tracing::debug!(launcher = launcher.process_id(), slots = config.slots, "host ready");
         Ok(Self {
             free: Mutex::new(slots),
             freed: Condvar::new(),
@@ -127,6 +104,8 @@ impl Host {
             processors: u32::try_from(processors).unwrap_or(u32::MAX),
             slots: config.slots,
             start_clock,
+            bystanders: hierarchy.is_none().then(|| Bystanders::new(level, user.unwrap_or(caller.as_raw()))),
+            user,
             launcher,
             _block: block,
         })
@@ -138,6 +117,11 @@ impl Host {
         let setting = Setting {
             control: self.launcher.control(),
             sharing: self.sharing,
+            file_user: self.user,
+            backstops: match &self.bystanders {
+                None => Backstops::None,
+                Some(bystanders) => Backstops::PerProcess { beside: bystanders.count(self.slots) },
+            },
             processors: self.processors,
             start_clock: &self.start_clock,
             enforcement: &self.enforcement,
@@ -153,6 +137,15 @@ impl Host {
     /// How many cages may be alive at once.
     pub const fn slots(&self) -> usize {
         self.slots
+    }
+
+    /// Where a program finds its workspace, wherever it has changed its directory to. Where cages have no mounts of their
+    /// own, only the process that was started can use it.
+    pub fn workspace_path(&self) -> String {
+        match self.enforcement.level {
+            IsolationLevel::Full | IsolationLevel::Rootless => "/ws/work".to_owned(),
+            IsolationLevel::Process => format!("/proc/self/fd/{WORKSPACE_DESCRIPTOR}"),
+        }
     }
 
     fn lease(&self) -> Lease<'_> {
@@ -188,23 +181,98 @@ impl Drop for Lease<'_> {
     }
 }
 
-/// Everything here is in force once the launcher has answered: it fails closed on each.
-fn enforcement(sharing: Sharing, landlock_abi: u32) -> Enforcement {
-    let mut enforcement = Enforcement::nothing(IsolationLevel::Full);
-    for mechanism in Mechanism::ALL {
-        enforcement.set(mechanism, MechanismState::Full);
+/// What slots are made of.
+struct Maker<'a> {
+    level: IsolationLevel,
+    announced: bool,
+    hierarchy: Option<&'a Hierarchy>,
+    directory: &'a Path,
+    user: Option<u32>,
+}
+
+impl Maker<'_> {
+    /// A slot, and the socket on which its stubs will speak.
+    fn slot(&self, block: &Block, index: usize) -> Result<(Slot, OwnedFd), HostError> {
+        let accounts = match self.hierarchy {
+            None => Accounts::sampled(),
+            Some(hierarchy) => {
+                let name = block.name().join(index.to_string());
+                let group = SlotCgroup::create(hierarchy, &name).map_err(|error| HostError::Path {
+                    action: error.action,
+                    path: error.path,
+                    source: error.source,
+                })?;
+                Accounts::Group(Box::new(group))
+            }
+        };
+        let waker = rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
+            .map_err(system("create an eventfd"))?;
+        let (ours, theirs) = packet_sockets().map_err(system("create a slot's socket"))?;
+        if self.announced {
+            set_socket_passcred(&ours, true).map_err(system("ask who speaks on a slot's socket"))?;
+        }
+        let directory = match self.level {
+            IsolationLevel::Full | IsolationLevel::Rootless => None,
+            IsolationLevel::Process => Some(self.directory_of(index)?),
+        };
+        let uid = match self.level {
+            IsolationLevel::Full | IsolationLevel::Rootless => block.uid(index),
+            IsolationLevel::Process => self.user.unwrap_or(rustix::process::geteuid().as_raw()),
+        };
+        let index = u32::try_from(index).expect("a slot index is below SLOTS_MAX");
+        let fixture = Fixture { index, uid, level: self.level, announced: self.announced, directory };
+        Ok((Slot::new(fixture, accounts, Arc::new(waker), ours), theirs))
     }
-    if sharing == Sharing::Separate {
-        let why = "the workspace and /tmp are bounded separately; one bound for both needs Linux 6.15";
-        enforcement.set(Mechanism::DiskLimit, MechanismState::Partial(why.to_owned()));
+
+    fn directory_of(&self, index: usize) -> Result<Arc<DirectoryWorkspace>, HostError> {
+        let path: PathBuf = self.directory.join(index.to_string());
+        DirectoryWorkspace::create(&path, self.user).map(Arc::new).map_err(|errno| HostError::Path {
+            action: "create",
+            path,
+            source: errno.into(),
+        })
     }
-    let partial = |why: &str| MechanismState::Partial(format!("{why} (this kernel has ABI {landlock_abi})"));
-    if landlock_abi < 5 {
-        enforcement.set(Mechanism::Landlock, partial("ioctl on devices is not restricted before ABI 5"));
+}
+
+/// The groups to use, or `None` to do without.
+fn hierarchy(accounting: Accounting) -> Result<Option<Hierarchy>, HostError> {
+    match accounting {
+        Accounting::Kernel => Hierarchy::detect().map(Some).map_err(|reason| HostError::NoCgroups { reason }),
+        Accounting::Best => Ok(Hierarchy::detect().ok()),
+        Accounting::Sampled => Ok(None),
     }
-    if landlock_abi < 6 {
-        let why = "abstract sockets and signals are not scoped before ABI 6";
-        enforcement.set(Mechanism::LandlockScope, partial(why));
+}
+
+fn create_directory(path: &Path) -> Result<(), HostError> {
+    std::fs::create_dir_all(path).map_err(|source| HostError::Path {
+        action: "create",
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn start_clock() -> Result<OwnedFd, Errno> {
+    let words = u32::try_from(SLOTS_MAX).expect("SLOTS_MAX is small");
+    let clock = memfd_create("rollcage-start-clock", MemfdFlags::CLOEXEC)?;
+    ftruncate(&clock, start_clock_offset(words))?;
+    Ok(clock)
+}
+
+fn bounding_set_is_empty() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let bounding = status.lines().find_map(|line| line.strip_prefix("CapBnd:"));
+    bounding.is_some_and(|digits| digits.trim().chars().all(|digit| digit == '0'))
+}
+
+/// What the caller requires is in force, or there is no host.
+fn refuse_gaps(config: &HostConfig, enforcement: &Enforcement) -> Result<(), HostError> {
+    for &mechanism in &config.requires {
+        let why = match enforcement.state(mechanism) {
+            MechanismState::Full => continue,
+            MechanismState::Partial(why) => format!("only in part: {why}"),
+            MechanismState::Absent(why) => format!("not in force: {why}"),
+        };
+        return Err(HostError::Lacking { mechanism, level: config.isolation, why });
     }
-    enforcement
+    Ok(())
 }

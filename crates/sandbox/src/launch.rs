@@ -3,12 +3,14 @@
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use rollcage_guest::LAUNCHER_ARGUMENT;
 use rollcage_guest::protocol::Setup;
+use rollcage_guest::{ANNOUNCED, LAUNCHER_ARGUMENT};
+use rollcage_types::IsolationLevel;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{
@@ -16,8 +18,8 @@ use rustix::net::{
     recv, sendmsg, socketpair, sockopt,
 };
 
+use crate::config::LauncherProgram;
 use crate::error::HostError;
-use crate::host::LauncherProgram;
 
 /// It takes milliseconds; a machine that needs this long is not one to run programs on.
 const START_WAIT: Duration = Duration::from_secs(20);
@@ -37,8 +39,11 @@ pub(crate) struct Launcher {
 pub(crate) fn packet_sockets() -> Result<(OwnedFd, OwnedFd), Errno> {
     let flags = SocketFlags::CLOEXEC;
     let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
-    // Forced, because the system's default maximum is smaller than a large request.
-    sockopt::set_socket_send_buffer_size_force(&ours, SOCKET_BUFFER)?;
+    // Forced, because the system's default maximum is smaller than a large request. Without the privilege to, as large
+    // as may be: a request that does not fit is refused.
+    if sockopt::set_socket_send_buffer_size_force(&ours, SOCKET_BUFFER).is_err() {
+        sockopt::set_socket_send_buffer_size(&ours, SOCKET_BUFFER)?;
+    }
     Ok((ours, theirs))
 }
 
@@ -66,25 +71,43 @@ pub(crate) fn send_with<const SPACE: usize>(
     }
 }
 
+/// What a launcher is told before it starts.
+#[derive(Debug)]
+pub(crate) struct Order<'a> {
+    pub(crate) program: &'a LauncherProgram,
+    pub(crate) level: IsolationLevel,
+    /// See [`LAUNCHER_ARGUMENT`].
+    pub(crate) directory: &'a Path,
+    /// Whether stubs say that they wait.
+    pub(crate) announced: bool,
+    /// Whom it runs as, where that is not whoever starts it.
+    pub(crate) user: Option<u32>,
+}
+
 impl Launcher {
-    /// Starts the launcher with its template on the directory `root`. Each of `slots` is a uid and a socket.
+    /// Starts the launcher. Each of `slots` is a uid and a socket.
     pub(crate) fn start(
-        program: &LauncherProgram,
-        root: &Path,
+        order: &Order<'_>,
         start_clock: &OwnedFd,
         slots: &[(u32, OwnedFd)],
     ) -> Result<Self, HostError> {
         let system = |action| move |errno: Errno| HostError::System { action, source: errno.into() };
         let (control, theirs) = packet_sockets().map_err(system("create the control socket"))?;
-        let mut command = match program {
+        let mut command = match order.program {
             // The link, not the path it had: the file may have been replaced since.
             LauncherProgram::CurrentExecutable => Command::new("/proc/self/exe"),
             LauncherProgram::Path(path) => Command::new(path),
         };
+        if let Some(user) = order.user {
+            // As root this drops all supplementary groups too.
+            command.uid(user).gid(user);
+        }
         let process = command
             .arg(LAUNCHER_ARGUMENT)
-            .arg(root)
+            .arg(order.level.as_str())
+            .arg(order.directory)
             .arg(slots.len().to_string())
+            .arg(if order.announced { ANNOUNCED } else { "silent" })
             .env_clear()
             .current_dir("/")
             .stdin(Stdio::from(theirs))

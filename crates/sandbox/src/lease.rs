@@ -1,7 +1,7 @@
 //! Uids that no other host on this machine uses, and the traces of hosts that died.
 //!
-//! A host holds one *block*: a lock file, and with it a range of uids and the cgroups named in the file. The lock ends
-//! with its owner however that ends, so whoever takes a block knows that the cgroups it finds named there are a dead
+//! A host holds one *block*: a lock file, and with it a range of uids, the cgroups named in the file and a directory beside
+//! it. The lock ends with its owner however that ends, so whoever takes a block knows that what it finds there is a dead
 //! host's.
 
 use std::fs;
@@ -13,10 +13,11 @@ use rustix::io::Errno;
 
 use crate::cgroup::{Hierarchy, remove_tree};
 use crate::error::HostError;
+use crate::workspace::remove_directory;
 
-/// Where the locks lie, whatever a host's own state directory is: uids and cgroups are the machine's, and hosts that
+/// Where root's locks lie, whatever a host's own state directory is: uids and cgroups are the machine's, and hosts that
 /// looked for locks in different places would take the same block and kill each other's cages.
-const LOCKS: &str = "/run/rollcage";
+pub(crate) const LOCKS_OF_ROOT: &str = "/run/rollcage";
 /// The directory of all blocks' groups below the group chosen for them.
 const OWN: &str = "rollcage";
 /// Hosts on one machine at a time.
@@ -41,19 +42,13 @@ pub(crate) struct Block {
 }
 
 impl Block {
-    /// Takes a free block and removes what dead hosts left behind, in it and in others.
-    pub(crate) fn take(hierarchy: &Hierarchy) -> Result<Self, HostError> {
-        let locks = Path::new(LOCKS);
-        fs::create_dir_all(locks).map_err(|source| HostError::Path {
-            action: "create",
-            path: locks.to_owned(),
-            source,
-        })?;
+    /// Takes a free block of those in the directory `locks`, and removes what dead hosts left behind, in it and in others.
+    pub(crate) fn take(locks: &Path, hierarchy: Option<&Hierarchy>) -> Result<Self, HostError> {
         let mut taken = None;
         for number in 0..BLOCKS {
             let path = locks.join(format!("block-{number}.lock"));
             let names_groups = fs::metadata(&path).is_ok_and(|metadata| metadata.len() > 0);
-            if taken.is_some() && !names_groups {
+            if taken.is_some() && !names_groups && !directory_beside(&path).exists() {
                 continue;
             }
             let Some(block) = Self::try_take(number, path)? else { continue };
@@ -62,12 +57,14 @@ impl Block {
                     taken.get_or_insert(block);
                 }
                 // A process that cannot be killed costs its block, and must not cost the machine.
-                Err(error) => tracing::warn!(%error, "a dead host's cgroups cannot be removed"),
+                Err(error) => tracing::warn!(%error, "a dead host's leavings cannot be removed"),
             }
         }
         let block =
             taken.ok_or_else(|| HostError::NoFreeBlock { blocks: BLOCKS, locks: locks.to_owned() })?;
-        block.own(hierarchy)?;
+        if let Some(hierarchy) = hierarchy {
+            block.own(hierarchy)?;
+        }
         Ok(block)
     }
 
@@ -113,7 +110,19 @@ impl Block {
                 let _kept = fs::remove_dir(above);
             }
         }
-        ftruncate(&self.lock, 0).map_err(|errno| failed("clear", &self.path, errno))
+        ftruncate(&self.lock, 0).map_err(|errno| failed("clear", &self.path, errno))?;
+        let directory = self.directory();
+        remove_directory(&directory).map_err(|errno| failed("remove", &directory, errno))
+    }
+
+    /// The block's own directory, which need not exist. Whatever is in it goes with the block.
+    pub(crate) fn directory(&self) -> PathBuf {
+        directory_beside(&self.path)
+    }
+
+    /// A user for a launcher that needs no more than one.
+    pub(crate) fn launcher_uid(&self) -> u32 {
+        self.uid(0)
     }
 
     /// The name of the block's groups below [`Hierarchy::roots`].
@@ -132,9 +141,13 @@ impl Drop for Block {
     /// Whoever drops a block has seen to it that the processes in its groups are dying.
     fn drop(&mut self) {
         if let Err(error) = self.sweep() {
-            tracing::warn!(%error, "cgroups left behind; the next start removes them");
+            tracing::warn!(%error, "something is left behind; the next start removes it");
         }
     }
+}
+
+fn directory_beside(lock: &Path) -> PathBuf {
+    lock.with_extension("slots")
 }
 
 fn failed(action: &'static str, path: &Path, errno: Errno) -> HostError {

@@ -6,10 +6,13 @@
 //! `rollcage-guest`.
 #![forbid(unsafe_code)]
 
+mod accounts;
 mod cancel;
 mod capture;
 mod cgroup;
 mod collect;
+mod config;
+mod enforcement;
 mod error;
 mod host;
 mod launch;
@@ -18,12 +21,14 @@ pub mod network;
 mod outcome;
 mod plan;
 mod probe;
+mod reports;
 mod slot;
 mod supervise;
 mod workspace;
 
 pub use cancel::Cancel;
+pub use config::{Accounting, HostConfig, LauncherProgram};
 pub use error::{HostError, SandboxError};
-pub use host::{Host, HostConfig, LauncherProgram};
+pub use host::Host;
 pub use probe::{Finding, HostReport, probe};
 pub use rollcage_guest::main_if_asked as launcher_main_if_asked;

@@ -1,23 +1,42 @@
 //! From a request to the message a cage understands.
 
+use std::borrow::Cow;
+
 use rollcage_guest::ResourceLimit;
-use rollcage_guest::protocol::{CgroupEntry, RunMessage};
+use rollcage_guest::protocol::RunMessage;
 use rollcage_types::{ExecRequest, Limits};
 
 use crate::error::SandboxError;
+use crate::slot::Slot;
+use crate::workspace;
 
 /// Where bare program names are looked up.
 const PATH: [&str; 3] = ["/usr/local/bin", "/usr/bin", "/bin"];
 
+/// Where every program keeps what it does not keep: `/tmp`, but where that is the host's.
+const TEMPORARY: &str = "/tmp";
+
 /// Variables every program starts with. No toolchain here needs more, and the host's own are none of its business.
 const VARIABLES: [(&str, &str); 6] = [
     ("PATH", "/usr/local/bin:/usr/bin:/bin"),
-    ("HOME", "/tmp"),
-    ("TMPDIR", "/tmp"),
+    ("HOME", TEMPORARY),
+    ("TMPDIR", TEMPORARY),
     ("LANG", "C.UTF-8"),
     ("TZ", "UTC"),
     ("USER", "sandbox"),
 ];
+
+/// What the kernel holds each process to where it limits no tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Backstops {
+    /// Nothing: control groups limit the tree.
+    None,
+    /// Its own memory, and how many tasks its user has. `beside` the program's there are already this many.
+    PerProcess {
+        /// See above.
+        beside: u32,
+    },
+}
 
 /// No core file is this small, so none is written. Not 0, because a host whose core pattern is a program runs that
 /// program as root for every crash, limit or no limit, except for this very number.
@@ -27,11 +46,11 @@ const LOCKED_MEMORY_MAX: u64 = 64 * 1024;
 /// POSIX message queues live in kernel memory that a program could fill with a few calls.
 const MESSAGE_QUEUE_MAX: u64 = 64 * 1024;
 
-/// Encodes `request` for the cage of this `generation`.
+/// Encodes `request` for the cage in use of `slot`.
 pub(crate) fn encode(
     request: &ExecRequest,
-    generation: u64,
-    cgroup_entry: CgroupEntry,
+    slot: &Slot,
+    backstops: Backstops,
 ) -> Result<Vec<u8>, SandboxError> {
     let name = request.argv.first().filter(|name| !name.is_empty()).ok_or(SandboxError::NoProgram)?;
     let paths: Vec<String> = if name.contains('/') {
@@ -40,23 +59,32 @@ pub(crate) fn encode(
         PATH.iter().map(|directory| format!("{directory}/{name}")).collect()
     };
     let overridden = |name: &str| request.env_vars.iter().any(|(given, _)| given == name);
-    let own =
-        VARIABLES.iter().filter(|(name, _)| !overridden(name)).map(|(name, value)| format!("{name}={value}"));
+    let temporary = slot.fixture.directory.as_ref().map(|own| own.tmp_path());
+    let here = |value: &'static str| match &temporary {
+        Some(path) if value == TEMPORARY => path.to_string_lossy(),
+        _ => Cow::Borrowed(value),
+    };
+    let own = VARIABLES
+        .iter()
+        .filter(|(name, _)| !overridden(name))
+        .map(|(name, value)| format!("{name}={}", here(value)));
     let given = request.env_vars.iter().map(|(name, value)| format!("{name}={value}"));
     RunMessage {
-        generation,
+        generation: slot.generation(),
         programs: &paths.iter().map(String::as_str).collect::<Vec<_>>(),
         arguments: &request.argv.iter().map(String::as_str).collect::<Vec<_>>(),
         variables: &own.chain(given).collect::<Vec<_>>(),
-        resource_limits: &resource_limits(&request.limits),
-        cgroup_entry,
+        resource_limits: &resource_limits(&request.limits, backstops),
+        cgroup_entry: slot.cgroup_entry(),
+        disk_bytes: workspace::size(&request.limits),
     }
     .encode()
     .map_err(SandboxError::Request)
 }
 
-/// Per-process limits. Memory is not among them: RLIMIT_AS breaks runtimes that reserve address space.
-fn resource_limits(limits: &Limits) -> [ResourceLimit; 7] {
+/// Per-process limits. Memory is not among them unless nothing else limits it: RLIMIT_AS breaks runtimes that reserve
+/// address space, and RLIMIT_DATA counts what is never touched.
+fn resource_limits(limits: &Limits, backstops: Backstops) -> Vec<ResourceLimit> {
     let both = |resource: libc::__rlimit_resource_t, value: u64| ResourceLimit {
         resource,
         soft: value,
@@ -65,7 +93,7 @@ fn resource_limits(limits: &Limits) -> [ResourceLimit; 7] {
     };
     // A backstop in whole seconds; the limit proper is the tree's, read from its cgroup.
     let cpu_seconds = limits.cpu_time.as_secs() + 2;
-    [
+    let mut all = vec![
         both(libc::RLIMIT_CPU, cpu_seconds),
         both(libc::RLIMIT_FSIZE, limits.file_size.as_u64()),
         both(libc::RLIMIT_NOFILE, u64::from(limits.open_files)),
@@ -73,5 +101,12 @@ fn resource_limits(limits: &Limits) -> [ResourceLimit; 7] {
         both(libc::RLIMIT_CORE, CORE_MAX),
         both(libc::RLIMIT_MEMLOCK, LOCKED_MEMORY_MAX),
         both(libc::RLIMIT_MSGQUEUE, MESSAGE_QUEUE_MAX),
-    ]
+    ];
+    if let Backstops::PerProcess { beside } = backstops {
+        // A little above the limit proper, so that whoever looks at the tree sees it exceeded and can say so.
+        let memory = limits.memory.as_u64();
+        all.push(both(libc::RLIMIT_DATA, memory.saturating_add(memory / 4)));
+        all.push(both(libc::RLIMIT_NPROC, u64::from(beside.saturating_add(limits.processes))));
+    }
+    all
 }

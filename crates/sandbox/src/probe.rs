@@ -3,7 +3,8 @@
 use std::fs;
 
 use crate::cgroup::Hierarchy;
-use crate::host::{Host, HostConfig};
+use crate::config::HostConfig;
+use crate::host::Host;
 
 /// One fact about the host.
 #[derive(Clone, Debug, PartialEq, Eq)]

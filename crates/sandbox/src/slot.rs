@@ -5,13 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rollcage_guest::protocol::{CgroupEntry, Command, Report};
+use rollcage_types::IsolationLevel;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, recv, send};
+use rustix::net::{SendFlags, send};
 
-use crate::cgroup::SlotCgroup;
+use crate::accounts::Accounts;
 use crate::error::SandboxError;
 use crate::launch::send_with;
+use crate::reports::{self, Arrived};
+use crate::workspace::DirectoryWorkspace;
 
 /// A cage takes well under a millisecond to make or unmake; a machine that takes this long is in trouble, and
 /// so are we.
@@ -31,12 +34,32 @@ enum Stage {
     Live,
 }
 
+/// What a slot is made of, for as long as its host lives.
+#[derive(Debug)]
+pub(crate) struct Fixture {
+    pub(crate) index: u32,
+    /// The program's user, as it sees itself.
+    pub(crate) uid: u32,
+    pub(crate) level: IsolationLevel,
+    /// Whether stubs say that they wait, and must be waited for.
+    pub(crate) announced: bool,
+    /// Where cages have no mounts of their own.
+    pub(crate) directory: Option<Arc<DirectoryWorkspace>>,
+}
+
+/// A stub that said that it waits.
+#[derive(Debug)]
+struct Waiting {
+    generation: u64,
+    process: Option<u32>,
+    workspace: Option<[OwnedFd; 2]>,
+}
+
 /// A slot, owned by the run that leased it.
 #[derive(Debug)]
 pub(crate) struct Slot {
-    pub(crate) index: u32,
-    pub(crate) uid: u32,
-    pub(crate) cgroup: SlotCgroup,
+    pub(crate) fixture: Fixture,
+    pub(crate) accounts: Accounts,
     /// Written to by whoever cancels the slot's run.
     pub(crate) waker: Arc<OwnedFd>,
     /// For reading output; kept, because a fresh one would be paid for in page faults by every run.
@@ -44,17 +67,27 @@ pub(crate) struct Slot {
     socket: OwnedFd,
     generation: u64,
     stage: Stage,
+    /// The last that said so, perhaps ahead of its turn.
+    waiting: Option<Waiting>,
 }
 
 impl Slot {
     pub(crate) const fn new(
-        index: u32,
-        uid: u32,
-        cgroup: SlotCgroup,
+        fixture: Fixture,
+        accounts: Accounts,
         waker: Arc<OwnedFd>,
         socket: OwnedFd,
     ) -> Self {
-        Self { index, uid, cgroup, waker, buffer: Vec::new(), socket, generation: 0, stage: Stage::Empty }
+        Self {
+            fixture,
+            accounts,
+            waker,
+            buffer: Vec::new(),
+            socket,
+            generation: 0,
+            stage: Stage::Empty,
+            waiting: None,
+        }
     }
 
     /// The socket, to wait on.
@@ -76,16 +109,44 @@ impl Slot {
         let mut stale = [0; 8];
         let _drained = rustix::io::read(&self.waker, &mut stale);
         if self.stage == Stage::Empty {
-            self.command(control, Command::Start { slot: self.index })?;
+            command(control, Command::Start { slot: self.fixture.index })?;
         }
         self.stage = Stage::Live;
         self.generation += 1;
+        if self.fixture.announced { self.await_waiting() } else { Ok(()) }
+    }
+
+    fn await_waiting(&mut self) -> Result<(), SandboxError> {
+        while !self.is_waiting() {
+            match self.next_report()? {
+                None => self.await_word(SandboxError::NotReady { seconds: CAGE_WAIT.as_secs() })?,
+                Some(Report::Failed { stage, errno }) => {
+                    return Err(SandboxError::Cage { stage, source: errno.into() });
+                }
+                Some(Report::Reaped { .. }) => return Err(SandboxError::StubLost),
+                Some(Report::Waiting | Report::Ended(_)) => {}
+            }
+        }
         Ok(())
+    }
+
+    fn is_waiting(&self) -> bool {
+        self.waiting.as_ref().is_some_and(|waiting| waiting.generation == self.generation)
+    }
+
+    /// The process below which the program will run, as this process numbers it, if it said so.
+    pub(crate) fn stub_process(&self) -> Option<u32> {
+        self.waiting.as_ref().and_then(|waiting| waiting.process)
+    }
+
+    /// The workspace that the cage made, the first time it is asked for.
+    pub(crate) fn take_workspace(&mut self) -> Option<[OwnedFd; 2]> {
+        self.waiting.as_mut().and_then(|waiting| waiting.workspace.take())
     }
 
     /// Hands over a request.
     pub(crate) fn send(&self, bytes: &[u8], fixed: [BorrowedFd<'_>; 5]) -> Result<(), SandboxError> {
-        let (_entry, cgroups) = self.cgroup.entry();
+        let (_entry, cgroups) = self.accounts.entry();
         let descriptors: Vec<_> = fixed.into_iter().chain(cgroups).collect();
         send_with::<RUN_SPACE>(self.socket.as_fd(), bytes, &descriptors).map_err(|errno| match errno {
             Errno::PIPE | Errno::CONNRESET => SandboxError::LauncherGone,
@@ -95,12 +156,16 @@ impl Slot {
 
     /// How a program enters the slot's cgroup.
     pub(crate) fn cgroup_entry(&self) -> CgroupEntry {
-        self.cgroup.entry().0
+        self.accounts.entry().0
     }
 
-    /// Has the cage killed.
+    /// Has the cage killed: by the launcher, or by its own stub where there is no namespace that would die with that.
     pub(crate) fn kill(&self, control: BorrowedFd<'_>) -> Result<(), SandboxError> {
-        self.command(control, Command::Kill { slot: self.index, generation: self.generation })
+        let order = Command::Kill { slot: self.fixture.index, generation: self.generation };
+        match self.fixture.level {
+            IsolationLevel::Full | IsolationLevel::Rootless => command(control, order),
+            IsolationLevel::Process => command(self.socket.as_fd(), order),
+        }
     }
 
     /// Something failed on our side: whatever the cage is doing, have it end.
@@ -111,60 +176,54 @@ impl Slot {
         }
     }
 
-    fn command(&self, control: BorrowedFd<'_>, command: Command) -> Result<(), SandboxError> {
-        send(control, &command.encode(), SendFlags::NOSIGNAL | SendFlags::DONTWAIT).map(|_sent| ()).map_err(
-            |errno| match errno {
-                Errno::PIPE | Errno::CONNRESET => SandboxError::LauncherGone,
-                _ => SandboxError::System { action: "command the launcher", source: errno.into() },
-            },
-        )
-    }
-
     /// The next report, if one has arrived, of the cage in use.
     pub(crate) fn next_report(&mut self) -> Result<Option<Report>, SandboxError> {
-        let mut buffer = [0; Report::BYTES];
         loop {
-            let length = match recv(&self.socket, &mut buffer, RecvFlags::DONTWAIT) {
-                Ok((0, _)) | Err(Errno::CONNRESET) => return Err(SandboxError::LauncherGone),
-                Ok((length, _)) => length,
-                Err(Errno::AGAIN) => return Ok(None),
-                Err(Errno::INTR) => continue,
-                Err(errno) => {
-                    return Err(SandboxError::System { action: "hear from the cage", source: errno.into() });
-                }
+            let Some(arrived) = reports::receive(self.socket.as_fd(), self.fixture.announced)? else {
+                return Ok(None);
             };
-            match buffer.get(..length).and_then(Report::decode) {
-                Some((generation, report)) if generation == self.generation => {
-                    if let Report::Reaped { next_ready } = report {
-                        self.stage = if next_ready { Stage::Ready } else { Stage::Empty };
-                    }
-                    return Ok(Some(report));
-                }
-                // A late word of an earlier cage.
-                Some(_) => {}
-                None => return Err(SandboxError::StubLost),
+            let Arrived { generation, report, process, workspace } = arrived;
+            if report == Report::Waiting {
+                // The next cage may say so before this one has been seen off.
+                self.waiting = Some(Waiting { generation, process, workspace });
             }
+            if generation == self.generation {
+                if let Report::Reaped { next_ready } = report {
+                    self.stage = if next_ready { Stage::Ready } else { Stage::Empty };
+                }
+                return Ok(Some(report));
+            }
+            // Else a late word of an earlier cage.
         }
     }
 
     /// Waits until nothing of the cage is left. Other reports on the way are dropped.
     pub(crate) fn await_reaped(&mut self) -> Result<(), SandboxError> {
-        let timeout = Timespec::try_from(CAGE_WAIT).expect("a constant of seconds fits");
         while self.stage == Stage::Live {
             if self.next_report()?.is_none() {
-                let mut ready = [PollFd::new(&self.socket, PollFlags::IN)];
-                match poll(&mut ready, Some(&timeout)) {
-                    Ok(0) => return Err(SandboxError::Unkillable { seconds: CAGE_WAIT.as_secs() }),
-                    Ok(_) | Err(Errno::INTR) => {}
-                    Err(errno) => {
-                        return Err(SandboxError::System {
-                            action: "wait for the cage",
-                            source: errno.into(),
-                        });
-                    }
-                }
+                self.await_word(SandboxError::Unkillable { seconds: CAGE_WAIT.as_secs() })?;
             }
         }
         Ok(())
     }
+
+    /// Waits for something to read; `late` if it takes too long.
+    fn await_word(&self, late: SandboxError) -> Result<(), SandboxError> {
+        let timeout = Timespec::try_from(CAGE_WAIT).expect("a constant of seconds fits");
+        let mut ready = [PollFd::new(&self.socket, PollFlags::IN)];
+        match poll(&mut ready, Some(&timeout)) {
+            Ok(0) => Err(late),
+            Ok(_) | Err(Errno::INTR) => Ok(()),
+            Err(errno) => Err(SandboxError::System { action: "wait for the cage", source: errno.into() }),
+        }
+    }
+}
+
+fn command(socket: BorrowedFd<'_>, command: Command) -> Result<(), SandboxError> {
+    send(socket, &command.encode(), SendFlags::NOSIGNAL | SendFlags::DONTWAIT).map(|_sent| ()).map_err(
+        |errno| match errno {
+            Errno::PIPE | Errno::CONNRESET => SandboxError::LauncherGone,
+            _ => SandboxError::System { action: "command the launcher", source: errno.into() },
+        },
+    )
 }

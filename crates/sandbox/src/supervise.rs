@@ -9,29 +9,32 @@ use std::time::Duration;
 
 use rollcage_guest::Stage;
 use rollcage_guest::protocol::{Ended, Report, start_clock_offset};
-use rollcage_types::{ByteSize, Enforcement, ExecOutcome, ExecRequest, LimitKind, Usage};
+use rollcage_types::{
+    ByteSize, Enforcement, ExecOutcome, ExecRequest, IsolationLevel, LimitKind, Limits, Usage,
+};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::time::{ClockId, clock_gettime};
 
+use crate::accounts::Look;
 use crate::cancel::Cancel;
 use crate::capture::{CHUNK, Stream};
 use crate::cgroup::GroupError;
 use crate::collect;
 use crate::error::SandboxError;
-use crate::outcome::{Ending, Evidence, Killed, over_cpu, termination, wall_time};
-use crate::plan;
+use crate::outcome::{Ending, Evidence, Killed, termination, wall_time};
+use crate::plan::{self, Backstops};
 use crate::slot::{CAGE_WAIT, Slot};
 use crate::workspace::{Sharing, Workspace};
-
-/// A tree close to its CPU limit is looked at this often; the limit is exact to this much per processor.
-const CPU_CHECK_MIN: Duration = Duration::from_millis(5);
 
 /// What all runs of a host share.
 #[derive(Debug)]
 pub(crate) struct Setting<'a> {
     pub(crate) control: BorrowedFd<'a>,
     pub(crate) sharing: Sharing,
+    /// Whose files are where the cages' user is not ours.
+    pub(crate) file_user: Option<u32>,
+    pub(crate) backstops: Backstops,
     pub(crate) processors: u32,
     pub(crate) start_clock: &'a OwnedFd,
     pub(crate) enforcement: &'a Arc<Enforcement>,
@@ -81,8 +84,10 @@ struct Run {
     started_at: Option<Duration>,
     /// When output last came.
     heard_at: Duration,
-    /// When CPU time is worth looking at again.
-    cpu_check_at: Duration,
+    /// When the tree's accounts are worth looking at again.
+    look_at: Duration,
+    /// When a workspace that nothing else bounds is worth measuring again, which takes a while.
+    measure_at: Duration,
     killed: Option<Killed>,
     ended: Option<Ended>,
     /// When the cage began to come to its end: it was killed, or its program ended.
@@ -93,17 +98,21 @@ struct Run {
 impl Run {
     /// Prepares everything the cage needs and hands it over.
     fn start(setting: &Setting<'_>, slot: &mut Slot, request: &ExecRequest) -> Result<Self, SandboxError> {
-        let uid = slot.uid;
-        let message = plan::encode(request, slot.generation(), slot.cgroup_entry())?;
-        let workspace =
-            Workspace::create(setting.sharing, &request.limits, uid).map_err(system("create a workspace"))?;
-        workspace.place(&request.files, uid)?;
-        slot.cgroup.begin(&request.limits).map_err(group)?;
-        let (stdin_theirs, stdin) = pipe_for(uid, End::Write)?;
-        let (stdout_theirs, stdout) = pipe_for(uid, End::Read)?;
-        let (stderr_theirs, stderr) = pipe_for(uid, End::Read)?;
-        let theirs = [&stdin_theirs, &stdout_theirs, &stderr_theirs, &workspace.work, &workspace.tmp];
-        slot.send(&message, theirs.map(OwnedFd::as_fd))?;
+        let message = plan::encode(request, slot, setting.backstops)?;
+        let workspace = workspace_for(setting, slot, request)?;
+        workspace.place(&request.files, &request.limits)?;
+        let stub = slot.stub_process();
+        slot.accounts.begin(&request.limits, stub).map_err(group)?;
+        let owner = match slot.fixture.level {
+            IsolationLevel::Full => Some(slot.fixture.uid),
+            IsolationLevel::Rootless | IsolationLevel::Process => setting.file_user,
+        };
+        let (stdin_theirs, stdin) = pipe_for(owner, End::Write)?;
+        let (stdout_theirs, stdout) = pipe_for(owner, End::Read)?;
+        let (stderr_theirs, stderr) = pipe_for(owner, End::Read)?;
+        let [work, tmp] = workspace.descriptors();
+        let streams = [&stdin_theirs, &stdout_theirs, &stderr_theirs].map(OwnedFd::as_fd);
+        slot.send(&message, [streams[0], streams[1], streams[2], work, tmp])?;
         let sent_at = now();
         let mut run = Self {
             workspace,
@@ -115,7 +124,8 @@ impl Run {
             sent_at,
             started_at: None,
             heard_at: sent_at,
-            cpu_check_at: sent_at + request.limits.cpu_time / setting.processors.max(1),
+            look_at: sent_at + slot.accounts.first_look(&request.limits, setting.processors),
+            measure_at: sent_at,
             killed: None,
             ended: None,
             closing_at: None,
@@ -158,7 +168,7 @@ impl Run {
     fn intervene(
         &mut self,
         setting: &Setting<'_>,
-        slot: &Slot,
+        slot: &mut Slot,
         request: &ExecRequest,
         cancel: &Cancel,
     ) -> Result<(), SandboxError> {
@@ -215,13 +225,13 @@ impl Run {
         let started = self.started_at.unwrap_or(self.sent_at);
         let wall = started + limits.wall_time;
         let idle = limits.idle_time.map_or(wall, |idle| self.heard_at + idle);
-        wall.min(idle).min(self.cpu_check_at)
+        wall.min(idle).min(self.look_at)
     }
 
     fn limit_reached(
         &mut self,
         setting: &Setting<'_>,
-        slot: &Slot,
+        slot: &mut Slot,
         request: &ExecRequest,
     ) -> Result<Option<LimitKind>, SandboxError> {
         let (limits, now) = (&request.limits, now());
@@ -232,20 +242,31 @@ impl Run {
             return Ok(None);
         }
         let Some(started) = self.look_at_start_clock(setting, slot, request, now)? else { return Ok(None) };
-        if now >= self.cpu_check_at {
-            let used = slot.cgroup.cpu_so_far().map_err(group)?;
-            if over_cpu(used, limits) {
-                return Ok(Some(LimitKind::CpuTime));
+        if now >= self.look_at {
+            match slot.accounts.look(limits, setting.processors).map_err(group)? {
+                Look::Exceeded(limit) => return Ok(Some(limit)),
+                Look::Again(after) => self.look_at = now + after,
             }
-            // The limit cannot be reached sooner than with every processor busy.
-            let left = limits.cpu_time.saturating_sub(used) / setting.processors.max(1);
-            self.cpu_check_at = now + left.max(CPU_CHECK_MIN);
+            if self.is_disk_exceeded(limits) {
+                return Ok(Some(LimitKind::DiskSpace));
+            }
         }
         if now >= started + limits.wall_time {
             return Ok(Some(LimitKind::WallTime));
         }
         let idle = limits.idle_time.is_some_and(|idle| now >= self.heard_at + idle);
         Ok(idle.then_some(LimitKind::IdleTime))
+    }
+
+    /// Measures a workspace that no file system bounds, a tenth of the time at most.
+    fn is_disk_exceeded(&mut self, limits: &Limits) -> bool {
+        let begun = now();
+        if begun < self.measure_at {
+            return false;
+        }
+        let Some(measured) = self.workspace.measure() else { return false };
+        self.measure_at = begun + now().saturating_sub(begun) * 10;
+        measured.too_many || measured.bytes > limits.disk.as_u64()
     }
 
     /// When the program started. Time a busy machine took to get there is not the program's: if it has not started,
@@ -263,7 +284,7 @@ impl Run {
             }
             self.sent_at = now;
             self.heard_at = now;
-            self.cpu_check_at = now + request.limits.cpu_time / setting.processors.max(1);
+            self.look_at = now + slot.accounts.first_look(&request.limits, setting.processors);
         }
         Ok(self.started_at)
     }
@@ -271,7 +292,7 @@ impl Run {
     /// Takes note of the start if it has happened.
     fn read_start_clock(&mut self, setting: &Setting<'_>, slot: &Slot) -> Result<bool, SandboxError> {
         let mut word = [0; size_of::<u64>()];
-        rustix::io::pread(setting.start_clock, &mut word, start_clock_offset(slot.index))
+        rustix::io::pread(setting.start_clock, &mut word, start_clock_offset(slot.fixture.index))
             .map_err(system("read the start clock"))?;
         let at_ns = u64::from_ne_bytes(word);
         if at_ns != 0 {
@@ -336,6 +357,7 @@ impl Run {
                 return Err(SandboxError::Cage { stage, source: errno.into() });
             }
             Report::Reaped { .. } => self.reaped = true,
+            Report::Waiting => {}
         }
         Ok(())
     }
@@ -351,7 +373,11 @@ impl Run {
         for stream in [&mut self.stdout, &mut self.stderr] {
             stream.drain(buffer, bound).map_err(system("read the program's output"))?;
         }
-        let account = slot.cgroup.account(&request.limits).map_err(group)?;
+        let account = slot.accounts.account(&request.limits, self.ended.as_ref()).map_err(group)?;
+        if let (Some(measured), Some(ended)) = (self.workspace.measure(), &mut self.ended) {
+            ended.disk_used = measured.bytes;
+            ended.disk_full = measured.too_many || measured.bytes > request.limits.disk.as_u64();
+        }
         let output = self.output();
         let ending = match (self.killed, self.ended) {
             (Some(why), _) => Ending::Killed(why),
@@ -395,17 +421,43 @@ enum End {
     Write,
 }
 
-/// A pipe that belongs to `uid`, so that the program may reopen it as `/dev/stdin` and the like. Returns the
-/// program's end and ours, which does not block.
-fn pipe_for(uid: u32, ours: End) -> Result<(OwnedFd, OwnedFd), SandboxError> {
+/// A pipe that belongs to `owner`, where that is not ourselves, so that the program may reopen it as `/dev/stdin` and the
+/// like. Returns the program's end and ours, which does not block.
+fn pipe_for(owner: Option<u32>, ours: End) -> Result<(OwnedFd, OwnedFd), SandboxError> {
     use rustix::fs::{Gid, OFlags, Uid, fchown, fcntl_setfl};
     use rustix::pipe::{PipeFlags, pipe_with};
     let make = || {
         let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
-        fchown(&reader, Some(Uid::from_raw(uid)), Some(Gid::from_raw(uid)))?;
+        if let Some(uid) = owner {
+            fchown(&reader, Some(Uid::from_raw(uid)), Some(Gid::from_raw(uid)))?;
+        }
         let (theirs, ours) = if ours == End::Read { (writer, reader) } else { (reader, writer) };
         fcntl_setfl(&ours, OFlags::NONBLOCK)?;
         Ok((theirs, ours))
     };
     make().map_err(system("create a pipe"))
+}
+
+/// An empty workspace of the kind that the level has.
+fn workspace_for(
+    setting: &Setting<'_>,
+    slot: &mut Slot,
+    request: &ExecRequest,
+) -> Result<Workspace, SandboxError> {
+    let user = setting.file_user;
+    match (slot.fixture.level, &slot.fixture.directory) {
+        (IsolationLevel::Process, Some(own)) => {
+            let own = Arc::clone(own);
+            own.clear().map_err(system("empty the slot's workspace"))?;
+            Ok(Workspace::Directory { own, user })
+        }
+        (IsolationLevel::Rootless, _) => {
+            let [work, tmp] = slot.take_workspace().ok_or(SandboxError::StubLost)?;
+            Ok(Workspace::Given { work, tmp, user })
+        }
+        (IsolationLevel::Full | IsolationLevel::Process, _) => {
+            Workspace::mounted(setting.sharing, &request.limits, slot.fixture.uid)
+                .map_err(system("create a workspace"))
+        }
+    }
 }

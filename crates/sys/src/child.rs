@@ -8,8 +8,11 @@
 use core::ffi::{c_char, c_void};
 use core::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
+use std::os::fd::BorrowedFd;
+
 use rustix::io::Errno;
 
+use crate::landlock;
 use crate::raw::syscall;
 use crate::seccomp::{self, Instruction};
 
@@ -44,46 +47,64 @@ macro_rules! stages {
 stages! {
     /// The launcher clones PID 1 of the cage.
     CloneStub = 1, "clone the cage's first process";
+    /// The stub of a rootless cage maps the one id there is.
+    MapIds = 2, "map the cage's user and group";
+    /// The stub of a rootless cage empties its bounding set, which a new user namespace fills.
+    BoundingSet = 3, "drop the cage's capability bounding set";
+    /// The stub without a pid namespace takes in what the program leaves behind.
+    Subreaper = 4, "adopt the program's orphans";
+    /// The stub without a pid namespace gives up signalling all but its own tree.
+    SignalScope = 5, "scope the signals of the cage's first process";
     /// The stub closes what it must not keep.
-    CloseLaunchers = 2, "close the launcher's descriptors";
+    CloseLaunchers = 6, "close the launcher's descriptors";
     /// The stub mounts /proc for the new pid namespace.
-    MountProc = 3, "mount /proc in the cage";
+    MountProc = 7, "mount /proc in the cage";
+    /// The stub of a rootless cage makes the file system its program may write to.
+    MountWorkspace = 8, "mount the cage's own file system";
+    /// The stub says that it waits, where the supervisor has to know.
+    Announce = 9, "announce the cage";
     /// The stub receives the request.
-    Receive = 4, "receive the request in the cage";
+    Receive = 10, "receive the request in the cage";
     /// The stub mounts the workspace.
-    MountWork = 5, "mount the workspace";
+    MountWork = 11, "mount the workspace";
     /// The stub mounts /tmp.
-    MountTmp = 6, "mount /tmp in the cage";
+    MountTmp = 12, "mount /tmp in the cage";
+    /// The stub of a rootless cage gives the workspace the size asked for.
+    ResizeWorkspace = 13, "set the workspace's size";
+    /// The stub without a mount namespace makes rules for this program's directory.
+    Rules = 14, "make the program's landlock rules";
     /// The stub clones the program's process.
-    CloneChild = 7, "clone the program's process";
+    CloneChild = 15, "clone the program's process";
     /// The child enters its cgroup.
-    JoinCgroup = 8, "enter the cage's cgroup";
+    JoinCgroup = 16, "enter the cage's cgroup";
     /// The child makes its cgroup the root of all it sees.
-    CgroupNamespace = 9, "enter a new cgroup namespace";
+    CgroupNamespace = 17, "enter a new cgroup namespace";
     /// The child starts a session without a terminal.
-    NewSession = 10, "start a new session";
+    NewSession = 18, "start a new session";
     /// The child puts the pipes in place.
-    Stdio = 11, "connect the standard streams";
+    Stdio = 19, "connect the standard streams";
     /// The child enters the workspace.
-    Directory = 12, "enter the workspace";
+    Directory = 20, "enter the workspace";
     /// The child takes on its resource limits.
-    ResourceLimit = 13, "set a resource limit";
+    ResourceLimit = 21, "set a resource limit";
     /// The child drops its group.
-    Gid = 14, "change the group id";
+    Gid = 22, "change the group id";
     /// The child drops its user, and with it every capability.
-    Uid = 15, "change the user id";
-    /// The child gives up gaining privileges.
-    NoNewPrivileges = 16, "set no_new_privs";
+    Uid = 23, "change the user id";
+    /// The child drops the capabilities that being nobody does not take.
+    Capabilities = 24, "drop capabilities";
+    /// The child allows itself its own directory of /proc, where all processes of the host lie beside it.
+    OwnProcessFiles = 25, "allow the program its own directory in /proc";
     /// The child takes on the Landlock rules.
-    Landlock = 17, "enforce the landlock rules";
+    Landlock = 26, "enforce the landlock rules";
     /// The child closes what it must not inherit.
-    CloseDescriptors = 18, "close inherited descriptors";
+    CloseDescriptors = 27, "close inherited descriptors";
     /// The child unblocks signals.
-    SignalMask = 19, "reset the signal mask";
+    SignalMask = 28, "reset the signal mask";
     /// The child takes on the system call filter.
-    Seccomp = 20, "install the system call filter";
+    Seccomp = 29, "install the system call filter";
     /// The child becomes the program.
-    Exec = 21, "execute the program";
+    Exec = 30, "execute the program";
 }
 
 /// Where a stub or child leaves the reason it could not go on.
@@ -130,17 +151,26 @@ pub struct ResourceLimit {
 /// Cgroup descriptors a child may have to join: one per version 1 hierarchy.
 pub const CGROUPS_MAX: usize = 4;
 /// Resource limits a child takes on.
-pub const RESOURCE_LIMITS_MAX: usize = 8;
+pub const RESOURCE_LIMITS_MAX: usize = 10;
+/// Where a program finds its workspace open, if it is kept open for it: as `/proc/self/fd/3` it is a path that holds
+/// wherever the workspace lies.
+pub const WORKSPACE_DESCRIPTOR: i32 = 3;
 
 /// All a child needs, as numbers and pointers to memory that outlives its execve.
 #[derive(Debug)]
 pub struct PreparedChild {
     /// `tasks` (v1) or `cgroup.procs` (v2) files open for writing; -1 where unused.
     pub cgroups: [i32; CGROUPS_MAX],
-    /// Descriptors that become 0, 1 and 2; each above 2.
+    /// Descriptors that become 0, 1 and 2; each above [`WORKSPACE_DESCRIPTOR`].
     pub stdio: [i32; 3],
-    /// NUL-terminated.
-    pub directory: *const c_char,
+    /// The workspace, open as a directory.
+    pub directory: i32,
+    /// Whether the program keeps it open.
+    pub directory_kept: bool,
+    /// Whether the program gets a cgroup namespace.
+    pub hides_cgroups: bool,
+    /// Whether the rules lack the program's own directory below /proc, which exists only now.
+    pub allows_own_process_files: bool,
     /// The first `resource_limits_len` are set.
     pub resource_limits: [ResourceLimit; RESOURCE_LIMITS_MAX],
     /// How many.
@@ -210,16 +240,18 @@ unsafe fn confine(prepared: &PreparedChild) -> Result<(), (Stage, Errno)> {
     for &fd in prepared.cgroups.iter().filter(|fd| **fd >= 0) {
         call(Stage::JoinCgroup, libc::SYS_write, [number(fd), c"0".as_ptr() as usize, 1, 0, 0, 0])?;
     }
-    // From inside the cgroup, which the namespace takes for its root. Its path on the host is none of the program's
-    // business.
-    let namespace = libc::CLONE_NEWCGROUP.cast_unsigned() as usize;
-    call(Stage::CgroupNamespace, libc::SYS_unshare, [namespace, 0, 0, 0, 0, 0])?;
+    if prepared.hides_cgroups {
+        // From inside the cgroup, which the namespace takes for its root. Its path on the host is none of the
+        // program's business.
+        let namespace = libc::CLONE_NEWCGROUP.cast_unsigned() as usize;
+        call(Stage::CgroupNamespace, libc::SYS_unshare, [namespace, 0, 0, 0, 0, 0])?;
+    }
     // A session of its own has no controlling terminal to inject input into.
     call(Stage::NewSession, libc::SYS_setsid, [0; 6])?;
     for (target, &fd) in prepared.stdio.iter().enumerate() {
         call(Stage::Stdio, libc::SYS_dup3, [number(fd), target, 0, 0, 0, 0])?;
     }
-    call(Stage::Directory, libc::SYS_chdir, [prepared.directory as usize, 0, 0, 0, 0, 0])?;
+    call(Stage::Directory, libc::SYS_fchdir, [number(prepared.directory), 0, 0, 0, 0, 0])?;
     // Limits before the uid changes: raising a hard limit takes privilege.
     for limit in prepared.resource_limits.iter().take(prepared.resource_limits_len) {
         let values = [limit.soft, limit.hard];
@@ -232,13 +264,25 @@ unsafe fn confine(prepared: &PreparedChild) -> Result<(), (Stage, Errno)> {
     call(Stage::Gid, libc::SYS_setresgid, [gid, gid, gid, 0, 0, 0])?;
     let uid = prepared.uid as usize;
     call(Stage::Uid, libc::SYS_setresuid, [uid, uid, uid, 0, 0, 0])?;
-    // Without privilege, Landlock and seccomp both demand no_new_privs.
-    let no_new_privs = libc::PR_SET_NO_NEW_PRIVS.cast_unsigned() as usize;
-    call(Stage::NoNewPrivileges, libc::SYS_prctl, [no_new_privs, 1, 0, 0, 0, 0])?;
+    // In a user namespace the uid was never 0, and changing it takes nothing away.
+    drop_capabilities().map_err(|errno| (Stage::Capabilities, errno))?;
+    if prepared.allows_own_process_files {
+        // SAFETY: the ruleset is a descriptor of this process.
+        unsafe { allow_own_process_files(prepared.landlock) }
+            .map_err(|errno| (Stage::OwnProcessFiles, errno))?;
+    }
+    // Without privilege, Landlock and seccomp both demand no_new_privs, which the launcher set for all it starts.
     let landlock = number(prepared.landlock);
     call(Stage::Landlock, libc::SYS_landlock_restrict_self, [landlock, 0, 0, 0, 0, 0])?;
     // After the last use of an inherited descriptor; before the filter, which need not allow it to us.
-    call(Stage::CloseDescriptors, libc::SYS_close_range, [3, u32::MAX as usize, 0, 0, 0, 0])?;
+    let mut closed_from = WORKSPACE_DESCRIPTOR;
+    if prepared.directory_kept {
+        let (from, to) = (number(prepared.directory), number(WORKSPACE_DESCRIPTOR));
+        call(Stage::CloseDescriptors, libc::SYS_dup3, [from, to, 0, 0, 0, 0])?;
+        closed_from += 1;
+    }
+    let range = [number(closed_from), u32::MAX as usize, 0, 0, 0, 0];
+    call(Stage::CloseDescriptors, libc::SYS_close_range, range)?;
     // The launcher blocks signals it reads from a descriptor; a program must not inherit that.
     let empty_mask: u64 = 0;
     let mask = [libc::SIG_SETMASK.cast_unsigned() as usize, (&raw const empty_mask) as usize, 0, 8, 0, 0];
@@ -247,6 +291,35 @@ unsafe fn confine(prepared: &PreparedChild) -> Result<(), (Stage, Errno)> {
     let filter = unsafe { core::slice::from_raw_parts(prepared.filter, prepared.filter_len) };
     // The filter comes last, because it forbids most of the above.
     seccomp::install(filter).map_err(|errno| (Stage::Seccomp, errno))
+}
+
+/// Empties the permitted, effective and inheritable sets; see capabilities(7).
+fn drop_capabilities() -> Result<(), Errno> {
+    /// `_LINUX_CAPABILITY_VERSION_3`.
+    const VERSION: u32 = 0x2008_0522;
+    let header = [VERSION, 0];
+    let nothing = [0_u32; 6];
+    let args = [(&raw const header) as usize, (&raw const nothing) as usize, 0, 0, 0, 0];
+    // SAFETY: version 3 reads a header of two words and two structs of three, which outlive the call.
+    unsafe { syscall(libc::SYS_capset, args) }.map(|_zero| ())
+}
+
+/// Adds the calling process's directory below /proc to `ruleset`, for reading.
+///
+/// # Safety
+///
+/// `ruleset` must be an open descriptor of this process.
+unsafe fn allow_own_process_files(ruleset: i32) -> Result<(), Errno> {
+    let flags = (libc::O_PATH | libc::O_CLOEXEC | libc::O_DIRECTORY).cast_unsigned() as usize;
+    let args = [number(libc::AT_FDCWD), c"/proc/self".as_ptr() as usize, flags, 0, 0, 0];
+    // SAFETY: the path is NUL-terminated and constant.
+    let own = unsafe { syscall(libc::SYS_openat, args) }?;
+    let own = i32::try_from(own).expect("a descriptor fits its type");
+    // SAFETY: the caller vouches for `ruleset`.
+    let ruleset = unsafe { BorrowedFd::borrow_raw(ruleset) };
+    // SAFETY: just opened, and closed with all others later.
+    let own = unsafe { BorrowedFd::borrow_raw(own) };
+    landlock::allow_beneath(ruleset, own, landlock::access::READ_FILE | landlock::access::READ_DIR)
 }
 
 /// Tries each path in turn and returns why the most telling one failed.

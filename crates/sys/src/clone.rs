@@ -1,8 +1,8 @@
-//! clone3(2): new processes that share our memory and run on a stack of their own.
+//! clone(2): new processes that share our memory and run on a stack of their own.
 //!
 //! A cage's PID 1 is made this way because it costs no copy of page tables. The price is that it may only run
 //! code that allocates nothing, locks nothing and touches no thread-local storage.
-#![expect(unsafe_code, reason = "clone3 starts code on a stack we provide")]
+#![expect(unsafe_code, reason = "clone starts code on a stack we provide")]
 #![expect(clippy::cast_possible_truncation, reason = "c_long and isize have one width on x86_64")]
 
 use core::arch::asm;
@@ -15,10 +15,12 @@ use rustix::process::Pid;
 
 use crate::raw::syscall;
 
-/// The namespaces of a cage at level full. The network namespace is the launcher's own, which is empty. The cgroup
+/// The namespaces of a cage made by root. The network namespace is the launcher's own, which is empty. The cgroup
 /// namespace is the program's alone: the kernel lets nobody be cloned into a group outside the cloner's.
 pub const CAGE_NAMESPACES: u64 =
     (libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS) as u64;
+/// Those of a cage made by anyone else: the user namespace comes first and owns the others.
+pub const ROOTLESS_CAGE_NAMESPACES: u64 = CAGE_NAMESPACES | libc::CLONE_NEWUSER as u64;
 
 /// What a new process starts with.
 pub type Entry = unsafe extern "C" fn(*mut c_void) -> !;
@@ -127,21 +129,26 @@ pub unsafe fn spawn_sharing_memory(
         Caller::WaitsForExec => libc::CLONE_VFORK,
         Caller::Continues => libc::CLONE_PIDFD,
     };
-    let (into_cgroup, cgroup) = match cgroup {
-        Some(fd) => (CLONE_INTO_CGROUP, u64::from(fd.as_raw_fd().cast_unsigned())),
-        None => (0, 0),
-    };
+    let flags = namespaces | libc::CLONE_VM as u64 | u64::from(waiting.cast_unsigned());
+    let stack_bottom = stack.base.as_ptr() as u64 + GUARD_BYTES as u64;
     let args = CloneArgs {
-        flags: namespaces | libc::CLONE_VM as u64 | u64::from(waiting.cast_unsigned()) | into_cgroup,
+        flags: flags | CLONE_INTO_CGROUP,
         pidfd: (&raw mut pidfd) as u64,
         exit_signal: libc::SIGCHLD as u64,
-        stack: stack.base.as_ptr() as u64 + GUARD_BYTES as u64,
+        stack: stack_bottom,
         stack_size: STACK_BYTES as u64,
-        cgroup,
+        cgroup: cgroup.map_or(0, |fd| u64::from(fd.as_raw_fd().cast_unsigned())),
         ..CloneArgs::default()
     };
+    // clone3 only for what the older call cannot do: container engines refuse it, because a filter cannot read its
+    // flags.
+    let (number, first, second) = match cgroup {
+        Some(_) => (libc::SYS_clone3, (&raw const args) as u64, CLONE_ARGS_BYTES as u64),
+        None => (libc::SYS_clone, flags | libc::SIGCHLD as u64, stack_bottom + STACK_BYTES as u64),
+    };
     let result: isize;
-    // SAFETY: `args` outlives the call and has the size given. In the new process rsp is the top of `stack`,
+    // SAFETY: for clone3, `args` outlives the call and has the size given; clone reads no memory, and writes only
+    // `pidfd`, through the third argument, which clone3 ignores. In the new process rsp is the top of `stack`,
     // 16-byte aligned, which the call instruction turns into the alignment an extern "C" function expects;
     // `entry` never returns, so the new process never leaves this block. In the caller only rax, rcx and r11
     // change. The kernel preserves r12 and r13 for both.
@@ -155,9 +162,12 @@ pub unsafe fn spawn_sharing_memory(
             "call r13",
             "ud2",
             "2:",
-            inlateout("rax") libc::SYS_clone3 as isize => result,
-            in("rdi") &raw const args,
-            in("rsi") CLONE_ARGS_BYTES,
+            inlateout("rax") number as isize => result,
+            in("rdi") first,
+            in("rsi") second,
+            in("rdx") &raw mut pidfd,
+            in("r10") 0,
+            in("r8") 0,
             in("r12") argument,
             in("r13") entry as usize,
             lateout("rcx") _,
@@ -168,7 +178,7 @@ pub unsafe fn spawn_sharing_memory(
         return Err(Errno::from_raw_os_error(i32::try_from(-result).expect("errors lie between 1 and 4095")));
     }
     let pid = i32::try_from(result).expect("a pid fits its type");
-    let pid = Pid::from_raw(pid).expect("clone3 returns a positive pid to its caller");
+    let pid = Pid::from_raw(pid).expect("clone returns a positive pid to its caller");
     // SAFETY: with CLONE_PIDFD the kernel stored a new descriptor that nobody else owns.
     let pidfd = (caller == Caller::Continues).then(|| unsafe { OwnedFd::from_raw_fd(pidfd) });
     Ok(Spawned { pid, pidfd })
@@ -195,16 +205,10 @@ pub enum Forked {
 /// The process must have one thread: locks held by others would stay held in the child for ever.
 pub unsafe fn fork_single_threaded() -> Result<Forked, Errno> {
     let mut pidfd: i32 = -1;
-    let args = CloneArgs {
-        flags: libc::CLONE_PIDFD as u64,
-        pidfd: (&raw mut pidfd) as u64,
-        exit_signal: libc::SIGCHLD as u64,
-        ..CloneArgs::default()
-    };
-    // SAFETY: `args` and `pidfd` outlive the call; without CLONE_VM the child gets a copy of this memory and
-    // returns here on a copy of this stack.
-    let result =
-        unsafe { syscall(libc::SYS_clone3, [(&raw const args) as usize, CLONE_ARGS_BYTES, 0, 0, 0, 0]) }?;
+    let flags = (libc::CLONE_PIDFD | libc::SIGCHLD).cast_unsigned() as usize;
+    // SAFETY: `pidfd` outlives the call; without CLONE_VM the child gets a copy of this memory and returns here on
+    // a copy of this stack.
+    let result = unsafe { syscall(libc::SYS_clone, [flags, 0, (&raw mut pidfd) as usize, 0, 0, 0]) }?;
     match Pid::from_raw(i32::try_from(result).expect("a pid fits its type")) {
         None => Ok(Forked::Child),
         Some(child) => {

@@ -90,3 +90,11 @@ pub fn allow_beneath(ruleset: BorrowedFd<'_>, beneath: BorrowedFd<'_>, allowed: 
     }?;
     Ok(())
 }
+
+/// Confines the calling thread, and all it starts, to `ruleset`. Needs no_new_privs. Allocates nothing.
+pub fn restrict_self(ruleset: BorrowedFd<'_>) -> Result<(), Errno> {
+    let fd = ruleset.as_raw_fd().cast_unsigned() as usize;
+    // SAFETY: the call takes plain numbers and reads no memory.
+    unsafe { syscall(libc::SYS_landlock_restrict_self, [fd, 0, 0, 0, 0, 0]) }?;
+    Ok(())
+}

@@ -10,11 +10,13 @@ compile_error!(
 pub mod child;
 pub mod clone;
 pub mod descriptors;
+pub mod identity;
 pub mod landlock;
 pub mod mapping;
 pub mod mount;
 mod raw;
 pub mod seccomp;
+pub mod signals;
 pub mod wait;
 
 pub use rustix::io::Errno;

@@ -6,17 +6,38 @@ use std::fmt;
 /// How a cage is built. Only the caller lowers it, never the code inside.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum IsolationLevel {
+    /// No namespaces, for containers and pods that refuse them: Landlock, seccomp, resource limits, a private directory,
+    /// and a parent that can end the whole tree.
+    Process,
+    /// Namespaces made inside a user namespace, so without privilege on the host.
+    Rootless,
     /// Namespaces made by root, a leased uid, cgroups, Landlock and seccomp.
     #[default]
     Full,
 }
 
 impl IsolationLevel {
+    /// Every level, the strongest first.
+    pub const ALL: [Self; 3] = [Self::Full, Self::Rootless, Self::Process];
+
     /// The name used in files and on the command line.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Full => "full",
+            Self::Rootless => "rootless",
+            Self::Process => "process",
         }
+    }
+
+    /// The level of this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|level| level.as_str() == name)
+    }
+}
+
+impl fmt::Display for IsolationLevel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 
@@ -111,6 +132,11 @@ impl Mechanism {
             Self::ResourceLimits => "resource_limits",
         }
     }
+
+    /// The mechanism of this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|mechanism| mechanism.as_str() == name)
+    }
 }
 
 impl fmt::Display for Mechanism {
@@ -153,6 +179,11 @@ impl Enforcement {
     /// Every mechanism and its state, in a fixed order.
     pub fn iter(&self) -> impl Iterator<Item = (Mechanism, &MechanismState)> {
         self.states.iter().map(|(mechanism, state)| (*mechanism, state))
+    }
+
+    /// The state of one mechanism.
+    pub fn state(&self, mechanism: Mechanism) -> &MechanismState {
+        self.states.get(&mechanism).expect("every mechanism has a state from the start")
     }
 
     /// The mechanisms that are not [`MechanismState::Full`].

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use rollcage_api::{BenchReport, BenchRow, BenchTarget};
 use rollcage_language::LanguageSet;
-use rollcage_sandbox::{Cancel, Host};
+use rollcage_sandbox::{Cancel, Host, HostConfig};
 use rollcage_types::{ExecRequest, FileEntry};
 
 use crate::bench::measure::{Effort, Subject, measure};
@@ -32,6 +32,7 @@ pub(crate) enum ExecCase {
 /// What to measure and for how long.
 #[derive(Clone, Debug)]
 pub(crate) struct ExecPlan {
+    pub(crate) host: HostConfig,
     pub(crate) cases: Vec<ExecCase>,
     pub(crate) effort: Effort,
 }
@@ -63,7 +64,7 @@ const CPP_SOURCE: &str = "#include <iostream>\nint main() { std::cout << \"hello
 pub(crate) fn exec(plan: &ExecPlan, cancel: &Cancel) -> Result<(BenchReport, Vec<Phases>), Failure> {
     // Before our own runs make it busy.
     let machine = machine::describe();
-    let host = host::start(None)?;
+    let host = host::start(&plan.host)?;
     let directory =
         tempfile::tempdir().context("cannot create a directory").map_err(Failure::infrastructure)?;
     let (mut rows, mut phases) = (Vec::new(), Vec::new());

@@ -3,6 +3,7 @@
 use rollcage_api::ExitCode;
 
 use crate::bench::{Effort, ExecCase, ExecPlan, exec, render};
+use crate::cage_options::CageOptions;
 use crate::failure::Failure;
 use crate::interrupt::cancellable;
 use crate::output;
@@ -38,6 +39,8 @@ struct ExecArgs {
     /// A look, in about ten seconds
     #[arg(long)]
     quick: bool,
+    #[command(flatten)]
+    cages: CageOptions,
     /// Print one JSON object instead of tables
     #[arg(long)]
     json: bool,
@@ -55,7 +58,11 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
 
 fn run_exec(args: ExecArgs) -> Result<u8, Failure> {
     let cases = if args.cases.is_empty() { ExecCase::ALL.to_vec() } else { args.cases };
-    let plan = ExecPlan { cases, effort: if args.quick { Effort::QUICK } else { Effort::FULL } };
+    let plan = ExecPlan {
+        host: args.cages.host_config(None),
+        cases,
+        effort: if args.quick { Effort::QUICK } else { Effort::FULL },
+    };
     cancellable(move |cancel| {
         let (report, phases) = exec(&plan, cancel)?;
         if cancel.is_cancelled() {

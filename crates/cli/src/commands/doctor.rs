@@ -3,9 +3,9 @@
 use rollcage_api::{ExitCode, MechanismRecord};
 use rollcage_language::{Install, Language, LanguageSet};
 use rollcage_sandbox::{Cancel, Finding, Host, HostConfig, HostReport, probe};
-use rollcage_types::IsolationLevel;
 use serde::Serialize;
 
+use crate::cage_options::CageOptions;
 use crate::failure::Failure;
 use crate::interrupt::cancellable;
 use crate::language_files::LanguagesOption;
@@ -23,6 +23,8 @@ pub(crate) struct Args {
     json: bool,
     #[command(flatten)]
     languages: LanguagesOption,
+    #[command(flatten)]
+    cages: CageOptions,
 }
 
 const EXAMPLES: &str = "\
@@ -64,8 +66,9 @@ struct LanguageReport {
 pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
     let set = args.languages.load()?;
     let json = args.json;
+    let config = args.cages.host_config(None);
     cancellable(move |cancel| {
-        let report = examine(&set, cancel);
+        let report = examine(&set, &config, cancel);
         if json {
             output::print_json(&report)?;
         } else {
@@ -75,15 +78,15 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
     })
 }
 
-fn examine(set: &LanguageSet, cancel: &Cancel) -> DoctorReport {
-    let HostReport { findings, started } = probe(&HostConfig { slots: 1, ..HostConfig::default() });
-    let host = started.is_ok().then(|| host::start(Some(1)).ok()).flatten();
+fn examine(set: &LanguageSet, config: &HostConfig, cancel: &Cancel) -> DoctorReport {
+    let HostReport { findings, started } = probe(&HostConfig { slots: 1, ..config.clone() });
+    let host = started.is_ok().then(|| host::start_with(1, config.clone()).ok()).flatten();
     let (mechanisms, error) = match started {
         Ok(enforcement) => (MechanismRecord::list(&enforcement), None),
         Err(error) => (Vec::new(), Some(format!("{:#}", anyhow::Error::new(error)))),
     };
     DoctorReport {
-        level: IsolationLevel::Full.as_str(),
+        level: config.isolation.as_str(),
         works: error.is_none(),
         error,
         findings: findings.into_iter().map(finding).collect(),

@@ -13,6 +13,7 @@ use serde_json::json;
 
 use super::judge::{code, worse};
 use super::{eval_intercode, eval_policy, eval_report};
+use crate::cage_options::CageOptions;
 use crate::dataset_files::{DatasetFile, load_samples};
 use crate::engine_host::{OnSignal, StoreOption, SyncOption, eval_failed, with_engine};
 use crate::failure::Failure;
@@ -54,6 +55,8 @@ pub(crate) struct Args {
     pub(crate) sync: SyncOption,
     #[command(flatten)]
     pub(crate) languages: LanguagesOption,
+    #[command(flatten)]
+    pub(crate) cages: CageOptions,
     // Last, because its heading holds for all that follow.
     #[command(flatten)]
     pub(crate) policy: PolicyOptions,
@@ -127,7 +130,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
     let bar = Bar::new(samples.len());
     let mut tally = EvalTally::new(Disclosure::Expected);
     let mut worst = ExitCode::Success;
-    let judged = with_engine(set, OnSignal::Drop, |engine| {
+    let judged = with_engine(&args.cages.host_config(None), set, OnSignal::Drop, |engine| {
         let (bar, tally, worst) = (bar.clone(), &mut tally, &mut worst);
         async move {
             let recording = Some(Recording { store, config });

@@ -41,7 +41,7 @@ pub(super) fn run(args: &Args) -> Result<u8, Failure> {
     }
     let set = args.languages.load()?;
     let bar = Bar::new(episodes.len());
-    let replayed = with_engine(set, OnSignal::Drop, |engine| {
+    let replayed = with_engine(&args.cages.host_config(None), set, OnSignal::Drop, |engine| {
         let bar = bar.clone();
         async move {
             let progress = |episode: &ReplayedEpisode| {

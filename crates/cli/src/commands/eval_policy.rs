@@ -25,7 +25,13 @@ pub(super) fn run(args: &Args, dataset: &DatasetFile) -> Result<u8, Failure> {
     // The path is relative to the current directory, and so are the plan's.
     let plan = RolloutPlan::load(&config(args, dataset), Path::new(""), &set).map_err(plan_failed)?;
     let store = args.store.open(args.sync)?;
-    let result = carry_out(set, Arc::new(plan), Arc::clone(&store), RunStart::New(RunKind::Eval))?;
+    let result = carry_out(
+        &args.cages.host_config(None),
+        set,
+        Arc::new(plan),
+        Arc::clone(&store),
+        RunStart::New(RunKind::Eval),
+    )?;
     let reader = store.reader().map_err(store_failed)?;
     let judged = policy_judgements(&reader, &result.run_id).map_err(store_failed)?;
     let mut tally = EvalTally::new(Disclosure::Expected);

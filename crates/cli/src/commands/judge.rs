@@ -9,6 +9,7 @@ use rollcage_api::{AgnosticsDetail, ExitCode, ResultRow};
 use rollcage_engine::drive::{AgnosticsError, Engine, EvalProgress, Evaluated, eval, serve_agnostics};
 use rollcage_judge::{Blame, Disclosure, JudgeOptions, Judgement, StopRule};
 
+use crate::cage_options::CageOptions;
 use crate::dataset_files::{DatasetFile, load_samples};
 use crate::engine_host::{OnSignal, eval_failed, toolchain_failed, with_engine};
 use crate::failure::Failure;
@@ -54,6 +55,8 @@ pub(crate) struct Args {
     finegrained: bool,
     #[command(flatten)]
     languages: LanguagesOption,
+    #[command(flatten)]
+    cages: CageOptions,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -87,7 +90,7 @@ fn serve(args: &Args) -> Result<u8, Failure> {
     let set = args.languages.load()?;
     let language = language_files::find(&set, args.lang.as_deref().unwrap_or_default())?;
     let detail = if args.finegrained { AgnosticsDetail::EveryTest } else { AgnosticsDetail::FirstFailure };
-    with_engine(set, OnSignal::Drop, |engine| async move {
+    with_engine(&args.cages.host_config(None), set, OnSignal::Drop, |engine| async move {
         // A missing compiler is said at once, and not by every reply.
         engine.toolchain(&language).await.map_err(toolchain_failed)?;
         let input = tokio::io::BufReader::new(tokio::io::stdin());
@@ -124,7 +127,7 @@ fn judge_file(args: &Args) -> Result<u8, Failure> {
     };
     let mut results = Results::new(args.json);
     let bar = if args.json { Bar::hidden() } else { Bar::new(samples.len()) };
-    let judged = with_engine(set, OnSignal::Drop, |engine: Engine| {
+    let judged = with_engine(&args.cages.host_config(None), set, OnSignal::Drop, |engine: Engine| {
         let (results, bar) = (&mut results, bar.clone());
         async move {
             let progress = |progress: &EvalProgress<'_>| bar.judged(progress);

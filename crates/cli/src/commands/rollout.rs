@@ -10,8 +10,10 @@ use rollcage_engine::drive::{
 };
 use rollcage_engine::store::Store;
 use rollcage_language::LanguageSet;
+use rollcage_sandbox::HostConfig;
 
 use super::show_run;
+use crate::cage_options::CageOptions;
 use crate::engine_host::{
     OnSignal, StoreOption, SyncOption, plan_failed, rollout_failed, store_failed, with_engine,
 };
@@ -43,6 +45,8 @@ pub(crate) struct Args {
     sync: SyncOption,
     #[command(flatten)]
     languages: LanguagesOption,
+    #[command(flatten)]
+    cages: CageOptions,
 }
 
 const EXAMPLES: &str = "\
@@ -85,7 +89,8 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
         Some(id) => RunStart::Resume(id.clone()),
         None => RunStart::New(RunKind::Rollout),
     };
-    let result = carry_out(set, Arc::new(plan), Arc::clone(&store), start)?;
+    let cages = args.cages.host_config(Some(plan.isolation));
+    let result = carry_out(&cages, set, Arc::new(plan), Arc::clone(&store), start)?;
     let reader = store.reader().map_err(store_failed)?;
     let record = reader.run(&result.run_id).map_err(store_failed)?;
     let report = summarise_run(&reader, &record, SummaryDepth::Full).map_err(store_failed)?;
@@ -102,6 +107,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
 /// Carries out a plan, with a progress bar. A signal stops it so that it can be resumed; a second one ends it at
 /// once, which loses no turn either.
 pub(super) fn carry_out(
+    cages: &HostConfig,
     set: LanguageSet,
     plan: Arc<RolloutPlan>,
     store: Arc<Store>,
@@ -110,7 +116,7 @@ pub(super) fn carry_out(
     let bar = Bar::new(plan.tasks.len() * plan.group_size as usize);
     let own = bar.clone();
     let stop = Stop::new();
-    let result = with_engine(set, OnSignal::Ask(stop.clone()), |engine| async move {
+    let result = with_engine(cages, set, OnSignal::Ask(stop.clone()), |engine| async move {
         let progress = move |progress: &RolloutProgress<'_>| match progress {
             RolloutProgress::Started { finished_before, .. } => own.skip(*finished_before),
             RolloutProgress::TurnStored { trajectory_id, turn } => {

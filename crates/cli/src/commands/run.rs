@@ -9,6 +9,7 @@ use rollcage_language::Language;
 use rollcage_sandbox::Cancel;
 use rollcage_types::{ByteSize, CapturePlan, ExecRequest};
 
+use crate::cage_options::CageOptions;
 use crate::execute;
 use crate::failure::Failure;
 use crate::interrupt::cancellable;
@@ -41,6 +42,8 @@ pub(crate) struct Args {
     json: bool,
     #[command(flatten)]
     languages: LanguagesOption,
+    #[command(flatten)]
+    cages: CageOptions,
     #[command(flatten)]
     limits: LimitOptions,
 }
@@ -91,7 +94,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
 
 fn run_program(program: Program, cancel: &Cancel) -> Result<u8, Failure> {
     let Program { language, source, stdin, options } = program;
-    let host = host::start(Some(1))?;
+    let host = host::start_with(1, options.cages.host_config(None))?;
     let mut limits = None;
     let adjust = |request: &mut ExecRequest| {
         request.limits = language.run_limits(&options.limits.overrides());

@@ -42,7 +42,13 @@ pub async fn judge(
         Ok(token) => token,
         Err(unscorable) => return Judged { judgement: Judgement::Unscorable(unscorable), spent },
     };
-    let trial = Arc::new(Trial::new(Arc::clone(problem), Arc::clone(language), solution, token));
+    let trial = Arc::new(Trial::new(
+        &engine.host().workspace_path(),
+        Arc::clone(problem),
+        Arc::clone(language),
+        solution,
+        token,
+    ));
     let needs_compiler =
         if language.compile_command().is_some() { CompileStep::Needed } else { CompileStep::NotNeeded };
     let mut judging = Judging::new(Arc::clone(problem), needs_compiler, options);

@@ -11,15 +11,14 @@ use std::sync::Arc;
 
 use rollcage_api::{
     ActionsConfig, AnswerConfig, CodeConfig, DatasetItem, DatasetKind, FeedbackConfig, GzipError,
-    IsolationConfig, PolicyConfig, RowError, RunConfig, SessionConfig, TimeoutsConfig, UnknownDataset,
-    gunzip,
+    PolicyConfig, RowError, RunConfig, SessionConfig, TimeoutsConfig, UnknownDataset, gunzip,
 };
 use rollcage_language::{Language, LanguageSet, UnknownLanguage};
 use rollcage_rollout::{
     ActionForm, AnswerRule, Budget, CodeMeans, Dialect, EnvironmentConfig, Feedback, ObservationStyle,
     Retries, Reward, RewardError, RewardWeights, Task, ToolForm,
 };
-use rollcage_types::LimitOverrides;
+use rollcage_types::{IsolationLevel, LimitOverrides};
 use serde_json::{Value, json};
 
 use crate::policy::{
@@ -50,6 +49,8 @@ pub struct TaskInLanguage {
 /// Everything a run needs.
 #[derive(Debug)]
 pub struct RolloutPlan {
+    /// How cages are to be built.
+    pub isolation: IsolationLevel,
     /// What is asked, in the order of the file.
     pub tasks: Vec<TaskInLanguage>,
     /// Who answers.
@@ -198,15 +199,12 @@ impl RolloutPlan {
         if items.is_empty() {
             return Err(PlanError::NoTask { path });
         }
-        match environment.isolation {
-            // The only level there is; the engine's host is at it.
-            IsolationConfig::Full => {}
-        }
         let cell_limits = LimitOverrides::from(environment.limits);
         let planned = plan_tasks(items, config, languages, &cell_limits)?;
         let sampling = &policy.sampling;
         let weight = Reward::new;
         Ok(Self {
+            isolation: environment.isolation.into(),
             tasks: planned,
             policy: load_policy(policy, directory, *seed)?,
             sampling: Sampling {

@@ -16,9 +16,6 @@ use rollcage_types::{
 use super::compile::Compiled;
 use super::error_chain::error_chain;
 
-/// Where programs find their files, in every cage.
-pub(super) const WORKSPACE: &str = "/ws/work";
-
 /// Where a program leaves its proof. A dot file, so that it does not meet the program's own.
 pub(super) const PROOF_NAME: &str = ".rollcage-completion";
 
@@ -36,14 +33,21 @@ pub(super) struct Trial {
 }
 
 impl Trial {
-    /// A solution with what makes it a program of `problem`. `token` is drawn for this trial.
-    pub(super) fn new(problem: Arc<Problem>, language: Arc<Language>, solution: &str, token: String) -> Self {
+    /// A solution with what makes it a program of `problem`, to be run where programs find their files in `workspace`.
+    /// `token` is drawn for this trial.
+    pub(super) fn new(
+        workspace: &str,
+        problem: Arc<Problem>,
+        language: Arc<Language>,
+        solution: &str,
+        token: String,
+    ) -> Self {
         let proof = match (&problem.tests, &language.completion_proof) {
             (Tests::Code { .. }, Some(proof)) => Some(proof),
             (Tests::Code { .. }, None) | (Tests::Cases(_), _) => None,
         };
         let epilogue = proof.map(|proof| {
-            let path = format!("{WORKSPACE}/{PROOF_NAME}");
+            let path = format!("{workspace}/{PROOF_NAME}");
             proof.epilogue(&path, &token).expect("the path and a hexadecimal token need no quoting")
         });
         let program = assemble_program(&problem.tests, solution, epilogue.as_deref());

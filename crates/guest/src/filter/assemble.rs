@@ -25,6 +25,13 @@ pub(crate) enum Rule {
         /// Otherwise.
         errno: i32,
     },
+    /// It proceeds if a pointer argument is null; otherwise it fails.
+    AllowIfNull {
+        /// Which argument, from 0.
+        argument: u32,
+        /// Otherwise.
+        errno: i32,
+    },
     /// It fails if an argument's low half has one of these values; otherwise it proceeds.
     FailIf {
         /// Which argument, from 0.
@@ -136,6 +143,15 @@ fn treatment(rule: &Rule) -> Vec<Instruction> {
             out.extend([fail(*errno), plain(RETURN, ALLOW)]);
             out
         }
+        // Both halves: an address may well have a low half of zero.
+        Rule::AllowIfNull { argument, errno } => vec![
+            load(*argument),
+            jump(JUMP_EQUAL, 0, 0, 2),
+            plain(LOAD_WORD, ARGUMENTS_AT + 8 * argument + 4),
+            jump(JUMP_EQUAL, 0, 1, 0),
+            fail(*errno),
+            plain(RETURN, ALLOW),
+        ],
         Rule::FailIf { argument, values, errno } => {
             let mut out = vec![load(*argument)];
             out.extend(tests(values, 1));
@@ -152,13 +168,19 @@ fn tests(values: &[u32], beyond: usize) -> impl Iterator<Item = Instruction> {
 }
 
 #[cfg(test)]
+#[expect(clippy::cast_possible_truncation, reason = "halves of words are meant")]
 mod tests_of_meaning {
     use proptest::prelude::*;
+    use rollcage_types::IsolationLevel;
 
     use super::*;
 
     /// Runs the program on one call, as the kernel would.
-    fn run(program: &[Instruction], architecture: u32, number: u32, arguments: [u32; 6]) -> u32 {
+    fn run(program: &[Instruction], architecture: u32, number: u32, arguments: [u64; 6]) -> u32 {
+        let word = |offset: u32| {
+            let argument = arguments[(offset / 8) as usize];
+            (if offset.is_multiple_of(8) { argument & 0xffff_ffff } else { argument >> 32 }) as u32
+        };
         let (mut at, mut accumulator) = (0_usize, 0_u32);
         loop {
             let instruction = program[at];
@@ -169,7 +191,7 @@ mod tests_of_meaning {
             match instruction.code {
                 LOAD_WORD if instruction.operand == NUMBER_AT => accumulator = number,
                 LOAD_WORD if instruction.operand == ARCHITECTURE_AT => accumulator = architecture,
-                LOAD_WORD => accumulator = arguments[((instruction.operand - ARGUMENTS_AT) / 8) as usize],
+                LOAD_WORD => accumulator = word(instruction.operand - ARGUMENTS_AT),
                 AND => accumulator &= instruction.operand,
                 JUMP_EQUAL => at += choose(accumulator == instruction.operand),
                 JUMP_GREATER_OR_EQUAL => at += choose(accumulator >= instruction.operand),
@@ -179,16 +201,28 @@ mod tests_of_meaning {
         }
     }
 
-    fn meaning(rules: &Rules, number: u32, arguments: [u32; 6]) -> u32 {
+    fn meaning(rules: &Rules, number: u32, arguments: [u64; 6]) -> u32 {
         let fail = |errno: i32| ERRNO | errno.cast_unsigned();
+        let low = |argument: &u32| (arguments[*argument as usize] & 0xffff_ffff) as u32;
         match rules.listed.get(&number).unwrap_or(&rules.otherwise) {
             Rule::Allow => ALLOW,
             Rule::Fail(errno) => fail(*errno),
             Rule::AllowIf { argument, mask, values, errno } => {
-                if values.contains(&(arguments[*argument as usize] & mask)) { ALLOW } else { fail(*errno) }
+                if values.contains(&(low(argument) & mask)) {
+                    ALLOW
+                } else {
+                    fail(*errno)
+                }
+            }
+            Rule::AllowIfNull { argument, errno } => {
+                if arguments[*argument as usize] == 0 {
+                    ALLOW
+                } else {
+                    fail(*errno)
+                }
             }
             Rule::FailIf { argument, values, errno } => {
-                if values.contains(&arguments[*argument as usize]) {
+                if values.contains(&low(argument)) {
                     fail(*errno)
                 } else {
                     ALLOW
@@ -200,7 +234,9 @@ mod tests_of_meaning {
     fn check_whole_table(rules: &Rules) {
         let program = assemble(rules);
         for number in 0..600 {
-            for value in [0, 1, 2, 4, 0x10, 0x402, 0x800, 0x5401, 0x5412, 0x4_0000, 0x1000_0000, u32::MAX] {
+            for value in
+                [0, 1, 2, 4, 5, 0x10, 0x402, 0x800, 0x5401, 0x5412, 0x4_0000, 0x1000_0000, 1 << 32, u64::MAX]
+            {
                 let arguments = [value; 6];
                 assert_eq!(
                     run(&program, ARCHITECTURE, number, arguments),
@@ -212,9 +248,11 @@ mod tests_of_meaning {
     }
 
     #[test]
-    fn both_filters_mean_what_their_tables_say() {
+    fn all_filters_mean_what_their_tables_say() {
         check_whole_table(&super::super::launcher_rules());
-        check_whole_table(&super::super::program_rules());
+        for level in IsolationLevel::ALL {
+            check_whole_table(&super::super::program_rules(level));
+        }
     }
 
     #[test]
@@ -231,10 +269,11 @@ mod tests_of_meaning {
             listed in proptest::collection::btree_map(0_u32..500, prop_oneof![
                 Just(Rule::Allow),
                 (1_i32..100).prop_map(Rule::Fail),
+                (0_u32..6, 1_i32..100).prop_map(|(argument, errno)| Rule::AllowIfNull { argument, errno }),
                 (0_u32..6, 1_i32..100).prop_map(|(argument, errno)| Rule::FailIf { argument, values: vec![3, 9], errno }),
             ], 0..60),
             number in 0_u32..520,
-            value in 0_u32..12,
+            value in prop_oneof![0_u64..12, Just(1_u64 << 32)],
         ) {
             let rules = Rules { listed, otherwise: Rule::Fail(38) };
             let program = assemble(&rules);

@@ -9,7 +9,10 @@ use std::collections::BTreeMap;
 
 use libc::{EAFNOSUPPORT, ENOMEM, ENOSYS, ENOTTY, EPERM, c_long};
 
+use rollcage_types::IsolationLevel;
+
 use super::assemble::{Rule, Rules};
+use super::shared_ground::{sharing_a_uid, sharing_the_host};
 
 #[rustfmt::skip]
 const FILES: &[c_long] = &[
@@ -148,11 +151,13 @@ const CAGE_MAKING: &[c_long] = &[
     libc::SYS_move_mount,
     libc::SYS_clone3,
     libc::SYS_unshare,
+    libc::SYS_landlock_create_ruleset,
+    libc::SYS_landlock_add_rule,
     libc::SYS_landlock_restrict_self,
     libc::SYS_seccomp,
 ];
 
-fn number(call: c_long) -> u32 {
+pub(super) fn number(call: c_long) -> u32 {
     u32::try_from(call).expect("system call numbers are small and positive")
 }
 
@@ -193,7 +198,7 @@ pub(crate) fn launcher_rules() -> Rules {
 }
 
 /// What each program takes on besides [`launcher_rules`]. The stricter answer of two filters holds.
-pub(crate) fn program_rules() -> Rules {
+pub(crate) fn program_rules(level: IsolationLevel) -> Rules {
     let mut listed: BTreeMap<_, _> =
         CAGE_MAKING.iter().map(|call| (number(*call), Rule::Fail(EPERM))).collect();
     // A filter cannot read clone3's flags; libraries fall back to clone on ENOSYS.
@@ -201,5 +206,13 @@ pub(crate) fn program_rules() -> Rules {
     let no_namespaces =
         Rule::AllowIf { argument: 0, mask: NEW_NAMESPACES.cast_unsigned(), values: vec![0], errno: EPERM };
     listed.insert(number(libc::SYS_clone), no_namespaces);
+    match level {
+        IsolationLevel::Full => {}
+        IsolationLevel::Rootless => sharing_a_uid(&mut listed),
+        IsolationLevel::Process => {
+            sharing_a_uid(&mut listed);
+            sharing_the_host(&mut listed);
+        }
+    }
     Rules { listed, otherwise: Rule::Allow }
 }

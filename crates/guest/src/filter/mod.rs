@@ -2,6 +2,7 @@
 
 mod assemble;
 mod list;
+mod shared_ground;
 
 pub(crate) use assemble::assemble;
 pub(crate) use list::{launcher_rules, program_rules};

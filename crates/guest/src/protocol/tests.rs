@@ -15,6 +15,7 @@ fn a_request_reads_back() {
         variables: &["A=1".to_owned()],
         resource_limits: &[limit(5), limit(6)],
         cgroup_entry: CgroupEntry::CloneInto,
+        disk_bytes: 1 << 20,
     };
     let bytes = message.encode().unwrap();
     let header = RunHeader::decode(&bytes).unwrap();
@@ -33,6 +34,7 @@ fn oversized_requests_are_refused_by_name() {
             variables: &[],
             resource_limits: &[],
             cgroup_entry: CgroupEntry::Tasks,
+            disk_bytes: 1 << 20,
         }
         .encode()
     };
@@ -57,6 +59,7 @@ fn reports_commands_and_setups_read_back() {
         Report::Ended(ended),
         Report::Failed { stage: Stage::Exec, errno: Errno::NOENT },
         Report::Reaped { next_ready: true },
+        Report::Waiting,
     ];
     for report in reports {
         assert_eq!(Report::decode(&report.encode(3)), Some((3, report)));
@@ -88,6 +91,7 @@ proptest! {
             variables: &["PATH=/bin".to_owned()],
             resource_limits: &[limit(1)],
             cgroup_entry: CgroupEntry::Tasks,
+            disk_bytes: 1 << 20,
         };
         let mut bytes = message.encode().unwrap();
         let at = at % bytes.len();

@@ -1,5 +1,6 @@
 //! The arguments of `rollcage languages`.
 
+use crate::cage_options::CageOptions;
 use crate::commands::languages::{install, list, test};
 use crate::failure::Failure;
 use crate::language_files::LanguagesOption;
@@ -35,7 +36,12 @@ enum Action {
     /// Run the languages' self-tests in the cage: output, exit codes, compile and runtime errors, limits
     ///
     /// Ends with 0 if every test passed, 1 if one did not, and 112 if a toolchain is missing.
-    Test(Choice),
+    Test {
+        #[command(flatten)]
+        choice: Choice,
+        #[command(flatten)]
+        cages: CageOptions,
+    },
     /// Install missing toolchains on this host, as root; prints each command before it runs it
     ///
     /// Languages whose toolchains are here are left alone. Without LANG, all of the others are installed.
@@ -59,7 +65,7 @@ pub(crate) struct Choice {
 pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
     match &args.action {
         Action::List(choice) => list::run(choice),
-        Action::Test(choice) => test::run(choice),
+        Action::Test { choice, cages } => test::run(choice, cages),
         Action::Install(choice) => install::run(choice),
     }
 }

@@ -6,10 +6,11 @@ use std::sync::mpsc;
 
 use rollcage_api::ExitCode;
 use rollcage_language::{Language, SelfTest, SelfTestRun};
-use rollcage_sandbox::{Cancel, Host};
+use rollcage_sandbox::{Cancel, Host, HostConfig};
 use rollcage_types::ExecRequest;
 use serde::Serialize;
 
+use crate::cage_options::CageOptions;
 use crate::commands::languages::args::Choice;
 use crate::execute::{Executed, execute};
 use crate::failure::Failure;
@@ -43,12 +44,13 @@ enum Outcome {
 }
 
 /// Runs the command.
-pub(crate) fn run(choice: &Choice) -> Result<u8, Failure> {
+pub(crate) fn run(choice: &Choice, cages: &CageOptions) -> Result<u8, Failure> {
     let set = choice.languages.load()?;
     let languages = select(&set, &choice.names)?;
     let json = choice.json;
+    let cages = cages.host_config(None);
     cancellable(move |cancel| {
-        let report = report(test_all(&languages, cancel)?);
+        let report = report(test_all(&languages, cages.clone(), cancel)?);
         if cancel.is_cancelled() {
             return Ok(ExitCode::Cancelled.number());
         }
@@ -77,10 +79,14 @@ fn plan(language: &Language) -> Vec<Planned<'_>> {
 }
 
 /// Runs every test, as many at once as there are processors, and returns the results in the order of the files.
-fn test_all(languages: &[Arc<Language>], cancel: &Cancel) -> Result<Vec<TestResult>, Failure> {
+fn test_all(
+    languages: &[Arc<Language>],
+    cages: HostConfig,
+    cancel: &Cancel,
+) -> Result<Vec<TestResult>, Failure> {
     let planned: Vec<Planned<'_>> = languages.iter().flat_map(|language| plan(language)).collect();
     let workers = std::thread::available_parallelism().map_or(1, usize::from).min(planned.len().max(1));
-    let host = host::start(Some(workers))?;
+    let host = host::start_with(workers, cages)?;
     let next = AtomicUsize::new(0);
     let (sender, results) = mpsc::channel();
     std::thread::scope(|scope| {

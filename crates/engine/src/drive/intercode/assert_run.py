@@ -4,9 +4,11 @@
 # output and exception are its outcome. The exception's text is left in a file, and the exception itself ends the
 # program, so that how it ended is seen from outside.
 import io
+import os
 import sys
 
-ERROR_FILE = "/ws/work/.rollcage-exception"
+# Definitions may change the directory.
+ERROR_FILE = os.path.abspath(".rollcage-exception")
 
 
 def source(path):

@@ -10,7 +10,7 @@ use rollcage_types::{Collect, ExecOutcome, ExecRequest, FileEntry, RelativePath,
 
 use super::super::engine::Engine;
 use super::super::error_chain::error_chain;
-use super::super::request::{PROOF_NAME, WORKSPACE, draw_token};
+use super::super::request::{PROOF_NAME, draw_token};
 
 /// Runs the files its arguments name.
 const PROGRAM: &str = include_str!("assert_run.py");
@@ -39,7 +39,7 @@ pub(super) async fn run_assert(
     check: &str,
 ) -> Result<AssertRun, Unscorable> {
     let token = draw_token()?;
-    let request = request(language, definitions, check, &token)?;
+    let request = request(&engine.host().workspace_path(), language, definitions, check, &token)?;
     match engine.run(request).await {
         Ok(ran) => assert_run(&ran.outcome, &token),
         // Only the submission is of any size, so it is its own doing.
@@ -51,6 +51,7 @@ pub(super) async fn run_assert(
 }
 
 fn request(
+    workspace: &str,
     language: &Language,
     definitions: &[&str],
     check: &str,
@@ -61,7 +62,7 @@ fn request(
         Unscorable::infrastructure(why, false)
     })?;
     let epilogue = proof
-        .epilogue(&format!("{WORKSPACE}/{PROOF_NAME}"), token)
+        .epilogue(&format!("{workspace}/{PROOF_NAME}"), token)
         .expect("the path and a hexadecimal token need no quoting");
     let mut files = vec![language.source_file(format!("{PROGRAM}{epilogue}").into_bytes())];
     let mut arguments = Vec::new();
@@ -121,6 +122,6 @@ mod tests {
 
     #[test]
     fn the_program_and_its_reader_agree_on_the_file() {
-        assert!(PROGRAM.contains(&format!("ERROR_FILE = \"{WORKSPACE}/{ERROR_NAME}\"\n")));
+        assert!(PROGRAM.contains(&format!("os.path.abspath(\"{ERROR_NAME}\")\n")));
     }
 }

@@ -1,19 +1,15 @@
-//! The file system a cage may write to.
-//!
-//! A tmpfs made and filled here, outside any cage, and handed in as detached mounts. Its descriptor stays with
-//! us, so files can be read back after the cage is gone without entering anything.
+//! A workspace that root makes: a tmpfs handed into the cage as detached mounts. Its descriptor stays with us, so files
+//! can be read back after the cage is gone without entering anything.
 
 use std::os::fd::{AsFd as _, OwnedFd};
 
-use rollcage_types::{FileEntry, Limits};
-use rustix::fs::{AtFlags, Gid, Mode, OFlags, Uid, chownat, fchown, mkdirat, openat};
+use rollcage_types::Limits;
+use rustix::fs::{AtFlags, Gid, Mode, OFlags, Uid, chownat, mkdirat, openat};
 use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, OpenTreeFlags, fsconfig_create, fsconfig_set_string, fsmount,
     fsopen, open_tree,
 };
-
-use crate::error::SandboxError;
 
 /// Files one workspace may hold. Each takes about a kilobyte of kernel memory, charged to the cage.
 const INODES_MAX: &str = "16384";
@@ -33,17 +29,17 @@ pub(crate) enum Sharing {
 
 /// A workspace on the way into a cage.
 #[derive(Debug)]
-pub(crate) struct Workspace {
+pub(crate) struct MountedWorkspace {
     /// To be mounted on `/ws/work`.
     pub(crate) work: OwnedFd,
     /// To be mounted on `/ws/tmp`.
     pub(crate) tmp: OwnedFd,
     /// The directory `/ws/work` is, for us.
-    directory: OwnedFd,
+    pub(crate) directory: OwnedFd,
 }
 
 /// A full workspace must look like a full disk, not like an exhausted memory limit, so it stays below that.
-fn size(limits: &Limits) -> u64 {
+pub(crate) fn size(limits: &Limits) -> u64 {
     limits.disk.as_u64().min(limits.memory.as_u64() / 8 * 7)
 }
 
@@ -60,7 +56,7 @@ fn tmpfs(limits: &Limits, uid: u32) -> Result<OwnedFd, Errno> {
     fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes)
 }
 
-impl Workspace {
+impl MountedWorkspace {
     /// Finds out which kind of sharing this kernel allows.
     pub(crate) fn probe() -> Result<Sharing, Errno> {
         let root = tmpfs(&Limits::default(), 0)?;
@@ -84,42 +80,6 @@ impl Workspace {
                 Ok(Self { work: root, tmp: tmpfs(limits, uid)?, directory })
             }
         }
-    }
-
-    /// Writes the files of a request.
-    pub(crate) fn place(&self, files: &[FileEntry], uid: u32) -> Result<(), SandboxError> {
-        for file in files {
-            self.place_one(file, uid).map_err(|errno| match errno {
-                Errno::NOSPC => SandboxError::FilesTooLarge { path: file.path.clone() },
-                _ => SandboxError::Place { path: file.path.clone(), source: errno.into() },
-            })?;
-        }
-        Ok(())
-    }
-
-    fn place_one(&self, file: &FileEntry, uid: u32) -> Result<(), Errno> {
-        let owner = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(uid)));
-        for parent in file.path.parents() {
-            match mkdirat(&self.directory, parent, Mode::RWXU) {
-                Ok(()) => chownat(&self.directory, parent, owner.0, owner.1, AtFlags::empty())?,
-                Err(Errno::EXIST) => {}
-                Err(errno) => return Err(errno),
-            }
-        }
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mode = if file.executable { Mode::RWXU } else { Mode::RUSR | Mode::WUSR };
-        let written = openat(&self.directory, file.path.as_str(), flags, mode)?;
-        let mut rest = &*file.content;
-        while !rest.is_empty() {
-            let count = rustix::io::write(&written, rest)?;
-            rest = &rest[count..];
-        }
-        fchown(&written, owner.0, owner.1)
-    }
-
-    /// The directory the program worked in.
-    pub(crate) const fn directory(&self) -> &OwnedFd {
-        &self.directory
     }
 }
 
