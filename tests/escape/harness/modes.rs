@@ -37,6 +37,48 @@ pub(super) const MODES: &[Mode] = &[
         supervisor: Supervisor::Root,
         place: Place::Compile,
     },
+    Mode {
+        name: "full/none/cold",
+        level: IsolationLevel::Full,
+        accounting: Accounting::Sampled,
+        supervisor: Supervisor::Root,
+        place: Place::Cold,
+    },
+    Mode {
+        name: "rootless/v1/cold",
+        level: IsolationLevel::Rootless,
+        accounting: Accounting::CgroupV1,
+        supervisor: Supervisor::Root,
+        place: Place::Cold,
+    },
+    Mode {
+        name: "rootless/none/cold",
+        level: IsolationLevel::Rootless,
+        accounting: Accounting::Sampled,
+        supervisor: Supervisor::User,
+        place: Place::Cold,
+    },
+    Mode {
+        name: "rootless/none/compile",
+        level: IsolationLevel::Rootless,
+        accounting: Accounting::Sampled,
+        supervisor: Supervisor::User,
+        place: Place::Compile,
+    },
+    Mode {
+        name: "process/none/cold",
+        level: IsolationLevel::Process,
+        accounting: Accounting::Sampled,
+        supervisor: Supervisor::ContainerUser,
+        place: Place::Cold,
+    },
+    Mode {
+        name: "process/none/compile",
+        level: IsolationLevel::Process,
+        accounting: Accounting::Sampled,
+        supervisor: Supervisor::ContainerUser,
+        place: Place::Compile,
+    },
 ];
 
 /// What counts and limits a tree of processes.
@@ -44,6 +86,8 @@ pub(super) const MODES: &[Mode] = &[
 pub(super) enum Accounting {
     /// Controllers of the first cgroup hierarchy: every limit is counted and named.
     CgroupV1,
+    /// A look from time to time: a tree is ended at its limits, but what the kernel refused it is not counted.
+    Sampled,
 }
 
 /// Whose process makes the cages and reads what comes out of them.
@@ -52,10 +96,8 @@ pub(super) enum Supervisor {
     /// Root with every capability.
     Root,
     /// A uid of its own that can never have a capability.
-    #[expect(dead_code, reason = "for the modes that do without root")]
     User,
     /// As [`Self::User`], and refused namespaces and mounts, as a container engine's default profile does.
-    #[expect(dead_code, reason = "for the modes that do without namespaces")]
     ContainerUser,
 }
 
@@ -88,10 +130,15 @@ impl Mode {
 
     /// The configuration of a host in this mode.
     pub(super) fn host_config(&self, slots: usize, launcher: PathBuf) -> HostConfig {
-        match self.level {
-            IsolationLevel::Full => {
-                HostConfig { slots, launcher: LauncherProgram::Path(launcher), ..HostConfig::default() }
-            }
+        let accounting = match self.accounting {
+            Accounting::CgroupV1 => rollcage_sandbox::Accounting::Kernel,
+            Accounting::Sampled => rollcage_sandbox::Accounting::Sampled,
+        };
+        HostConfig {
+            slots,
+            accounting,
+            launcher: LauncherProgram::Path(launcher),
+            ..HostConfig::at(self.level)
         }
     }
 }
@@ -101,6 +148,7 @@ impl Accounting {
     pub(super) const fn names_limits(self) -> bool {
         match self {
             Self::CgroupV1 => true,
+            Self::Sampled => false,
         }
     }
 }
