@@ -13,12 +13,22 @@ use crate::tracing::{Fault, Role, WritePoint, can_trace, list, strike};
 
 const FAULTS: [Fault; 4] = [Fault::Kill, Fault::Error("ENOSPC"), Fault::Error("EIO"), Fault::Error("EDQUOT")];
 
+/// A disk that does not recover.
+const LASTING: Fault = Fault::ErrorFromThen("EIO");
+
+/// What follows from a lasting failure does not depend on the exact write, so one of so many will do.
+const LASTING_EACH: usize = 8;
+
 /// A run's length may differ by a page from one time to the next, since times have more digits or fewer. A point at
 /// the very end that one run does not reach, another does.
 const ATTEMPTS: usize = 4;
 
 /// Frames of the log that the killed run of [`Phase::Resume`] wrote: some turns are stored and some are not.
 const KILLED_AT: usize = 70;
+
+/// Where a database's header says in which format it is written and read, and what it says of one with a log.
+const FORMAT: std::ops::Range<usize> = 18..20;
+const LOGGED: [u8; 2] = [2, 2];
 
 /// The writes a run begins with depend on what it finds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -107,7 +117,9 @@ fn check_complete(seen: &[(Phase, WritePoint)], struck: &BTreeSet<(Phase, Fault,
 fn visits(phase: Phase, points: &[WritePoint]) -> Vec<(WritePoint, Fault)> {
     let reachable = points.iter().filter(|point| !point.is_shadowed);
     if is_long() {
-        return reachable.flat_map(|point| FAULTS.map(|fault| (point.clone(), fault))).collect();
+        let once = reachable.clone().flat_map(|point| FAULTS.map(|fault| (point.clone(), fault)));
+        let lasting = reachable.filter(|point| is_data(point.role, &point.call)).step_by(LASTING_EACH);
+        return once.chain(lasting.map(|point| (point.clone(), LASTING))).collect();
     }
     let mut kinds: BTreeMap<_, Vec<&WritePoint>> = BTreeMap::new();
     for point in reachable {
@@ -116,11 +128,11 @@ fn visits(phase: Phase, points: &[WritePoint]) -> Vec<(WritePoint, Fault)> {
     let of_kind = |(index, ((role, call, _file), kind)): (usize, ((Role, &String, _), Vec<&WritePoint>))| {
         let (first, middle, last) = (kind[0], kind[kind.len() / 2], kind[kind.len() - 1]);
         // What holds the turns is struck in each way; of the rest, one kind so and the next otherwise.
-        let is_data = role == Role::Writer && call == "pwrite64";
+        let is_data = is_data(role, call);
         let visits = [
             (phase == Phase::Create && (is_data || index % 2 == 0), middle, Fault::Kill),
             (phase == Phase::Create && (is_data || index % 2 == 1), last, Fault::Error("ENOSPC")),
-            (phase == Phase::Add && is_data, middle, Fault::Error("EIO")),
+            (phase == Phase::Add && is_data, middle, LASTING),
             (phase == Phase::Resume && index % 3 == 0, first, Fault::Kill),
             (phase == Phase::Resume && is_data, middle, Fault::Error("EDQUOT")),
         ];
@@ -128,6 +140,11 @@ fn visits(phase: Phase, points: &[WritePoint]) -> Vec<(WritePoint, Fault)> {
         chosen.map(|(_, point, fault)| (point.clone(), fault)).collect::<Vec<_>>()
     };
     kinds.into_iter().enumerate().flat_map(of_kind).collect()
+}
+
+/// Whether a point writes what the run is about.
+fn is_data(role: Role, call: &str) -> bool {
+    role == Role::Writer && call == "pwrite64"
 }
 
 /// Makes the run with one fault and asserts what must hold of it. Whether the fault struck.
@@ -166,13 +183,14 @@ fn judge(
     if let Some(run) = &run {
         place.check_part(run, expected, &told, context);
     }
+    assert!(is_logged(place), "{context}: written without a write-ahead log");
     match (fault, finished.code) {
         (Fault::Kill, None | Some(137)) => Came::Killed,
-        (Fault::Error(_), Some(0)) => {
+        (Fault::Error(_) | Fault::ErrorFromThen(_), Some(0)) => {
             place.check_whole(run.as_deref().unwrap(), expected, context);
             Came::Whole
         }
-        (Fault::Error(_), Some(115)) => {
+        (Fault::Error(_) | Fault::ErrorFromThen(_), Some(115)) => {
             let error = finished.error().unwrap_or_else(|| panic!("{context}: {finished:?}"));
             let store = place.store().display().to_string();
             let (_, cause) = error.split_once(&store).unwrap_or_else(|| panic!("{context}: {error}"));
@@ -180,8 +198,14 @@ fn judge(
             assert!(!is_repeated(cause), "{context}: a cause is told twice in `{error}`");
             Came::Refused
         }
-        (Fault::Kill | Fault::Error(_), _) => panic!("{context}: {finished:?}"),
+        (Fault::Kill | Fault::Error(_) | Fault::ErrorFromThen(_), _) => panic!("{context}: {finished:?}"),
     }
+}
+
+/// Whether the database is empty, or its header says that writes go through the log.
+fn is_logged(place: &Place) -> bool {
+    let header = std::fs::read(place.store()).unwrap_or_default();
+    header.is_empty() || header[FORMAT] == LOGGED
 }
 
 /// Whether a chain of causes says something twice.

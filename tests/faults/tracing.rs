@@ -66,6 +66,8 @@ pub(crate) enum Fault {
     Kill,
     /// The call fails so.
     Error(&'static str),
+    /// This call and every one like it that follows fails so.
+    ErrorFromThen(&'static str),
 }
 
 impl WritePoint {
@@ -91,6 +93,7 @@ impl fmt::Display for Fault {
         match self {
             Self::Kill => f.write_str("SIGKILL"),
             Self::Error(error) => f.write_str(error),
+            Self::ErrorFromThen(error) => write!(f, "{error} on"),
         }
     }
 }
@@ -121,11 +124,13 @@ pub(crate) fn strike(
     point: &WritePoint,
     fault: Fault,
 ) -> (Finished, Option<Role>) {
+    let number = point.number;
     let what = match fault {
-        Fault::Kill => "signal=SIGKILL".to_owned(),
-        Fault::Error(error) => format!("error={error}"),
+        Fault::Kill => format!("signal=SIGKILL:when={number}"),
+        Fault::Error(error) => format!("error={error}:when={number}"),
+        Fault::ErrorFromThen(error) => format!("error={error}:when={number}+"),
     };
-    inject(place, &[point.file], &point.call, &format!("{what}:when={}", point.number), resume)
+    inject(place, &[point.file], &point.call, &what, resume)
 }
 
 /// Makes the run with `what` injected into a call, on these files only, or on any where there are none.
