@@ -6,6 +6,8 @@
 
 mod detect;
 mod file;
+#[cfg(test)]
+mod real;
 mod remove;
 mod v1;
 mod v2;
@@ -140,9 +142,10 @@ impl SlotCgroup {
         let wanted = (limits.memory, limits.processes);
         // Whatever fails below, the next run relies on neither of these.
         let (last, set) = (self.last.take(), self.limits.take());
-        if let Version::V1(group) = &mut self.version {
-            group.renew(last.as_ref())?;
-        }
+        let kept = match &mut self.version {
+            Version::V1(group) => group.renew(last)?,
+            Version::V2(group) => group.renew(last)?,
+        };
         if set != Some(wanted) {
             match &mut self.version {
                 Version::V1(group) => group.limit(limits)?,
@@ -150,8 +153,8 @@ impl SlotCgroup {
             }
         }
         self.start = match &mut self.version {
-            Version::V1(group) => group.begin(last)?,
-            Version::V2(group) => group.begin(last)?,
+            Version::V1(group) => group.begin(kept)?,
+            Version::V2(group) => group.begin(kept)?,
         };
         self.limits = Some(wanted);
         Ok(())

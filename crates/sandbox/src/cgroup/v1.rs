@@ -98,22 +98,29 @@ impl Group {
         self.pids.limit(limits.processes)
     }
 
-    /// Makes sure that the peak of processes is the next run's. It cannot be reset, so a group that has had more than one
-    /// task is replaced, and so is one of which nothing is known. Most runs are a single task and keep theirs.
-    pub(super) fn renew(&mut self, last: Option<&Counters>) -> Result<(), GroupError> {
-        if last.is_some_and(|last| last.processes_peak <= 1) { Ok(()) } else { self.pids.make_anew() }
-    }
-
-    /// The counters a run begins with, after [`Group::renew`].
-    pub(super) fn begin(&mut self, last: Option<Counters>) -> Result<Start, GroupError> {
-        self.memory.peak.write("0")?;
-        let memory_left = self.memory.usage.number()?;
+    /// Makes sure that the peak of processes is the next run's, and gives the counters it begins with. The peak cannot be
+    /// reset, so a group that has had more than one task is replaced, and so is one of which nothing is known. Most runs are
+    /// a single task and keep theirs.
+    pub(super) fn renew(&mut self, last: Option<Counters>) -> Result<Counters, GroupError> {
         let kept = match last {
             Some(last) if last.processes_peak <= 1 => last,
-            Some(last) => Counters { forks_refused: 0, ..last },
-            None => self.counters()?,
+            Some(last) => {
+                self.pids.make_anew()?;
+                Counters { forks_refused: 0, ..last }
+            }
+            None => {
+                self.pids.make_anew()?;
+                self.counters()?
+            }
         };
-        Ok(Start { memory_left, counters: Counters { memory_peak: memory_left, processes_peak: 0, ..kept } })
+        Ok(Counters { processes_peak: 0, ..kept })
+    }
+
+    /// What a run begins with, after [`Group::renew`].
+    pub(super) fn begin(&mut self, kept: Counters) -> Result<Start, GroupError> {
+        self.memory.peak.write("0")?;
+        let memory_left = self.memory.usage.number()?;
+        Ok(Start { memory_left, counters: Counters { memory_peak: memory_left, ..kept } })
     }
 
     pub(super) fn cpu(&self) -> Result<Duration, GroupError> {
