@@ -1,5 +1,6 @@
 //! Disks that are full or cannot be written, for real: a small file system in a mount namespace of the command's own.
 
+use std::path::PathBuf;
 use std::process::Command;
 
 use crate::place::{BINARY, Finished, Place, finish};
@@ -7,21 +8,21 @@ use crate::traces;
 
 /// Room for the store to begin and not for the run to end: its log alone comes to a quarter of a megabyte.
 const SMALL: &str = "200k";
-/// Room for not even the schema, and for not even a lock file.
+/// Room for not even the schema, and for hardly a lock file.
 const TINY: [&str; 2] = ["60k", "4k"];
 const LARGE: &str = "8m";
 
-/// Runs `script` with the store's directory on a file system of this size. In it, `rollout` makes the run, and
-/// `$SAVE` outlives the file system. `None` where none can be mounted.
+/// Runs `script` with the store's directory, `$STORE`, on a file system of this size. In it, `rollout` makes the run,
+/// and what is copied to `$SAVED` outlives the file system. `None` where none can be mounted.
 fn on_a_disk(place: &Place, size: &str, script: &str) -> Option<Finished> {
-    let save = place.root().join("saved");
     let arguments = place.arguments(None).join("' '");
     let script = format!(
-        "mount -t tmpfs -o size={size} tmpfs '{}' || exit 77\nrollout() {{ '{BINARY}' '{arguments}' \"$@\"; }}\n{script}",
-        place.directory().display()
+        "mount -t tmpfs -o size={size} tmpfs \"$STORE\" || exit 77\n\
+         rollout() {{ '{BINARY}' '{arguments}'; }}\n{script}"
     );
     let mut command: Command = place.prepare("unshare");
-    command.args(["--mount", "--propagation", "private", "sh", "-c", &script]).env("SAVE", save);
+    command.args(["--mount", "--propagation", "private", "sh", "-c", &script]);
+    command.env("STORE", place.directory()).env("SAVED", saved(place));
     let finished = finish(&mut command);
     if finished.code == Some(77) {
         eprintln!("skipped: a small file system cannot be mounted");
@@ -30,23 +31,26 @@ fn on_a_disk(place: &Place, size: &str, script: &str) -> Option<Finished> {
     Some(finished)
 }
 
+/// Where [`on_a_disk`] leaves what the small file system held.
+fn saved(place: &Place) -> PathBuf {
+    place.root().join("saved")
+}
+
 #[test]
 fn a_full_disk_is_named_and_room_is_all_a_resume_needs() {
     let Some(place) = Place::new() else { return };
     let (expected, mounts) = (place.undisturbed(), traces::mounts());
     for size in [SMALL].into_iter().chain(TINY) {
         place.reset(None);
-        let script = "rollout; code=$?; mkdir \"$SAVE\"; cp -a \"${0%/*}\"/store/. \"$SAVE\"; exit $code";
-        let script = script.replace("\"${0%/*}\"/store", &format!("'{}'", place.directory().display()));
-        let Some(finished) = on_a_disk(&place, size, &script) else { return };
+        let script = "rollout; code=$?; cp -a \"$STORE\" \"$SAVED\"; exit $code";
+        let Some(finished) = on_a_disk(&place, size, script) else { return };
         assert_eq!(finished.code, Some(115), "{size}: {finished:?}");
         let error = finished.error().unwrap();
         assert!(error.contains(&place.store().display().to_string()), "{size}: {error}");
         assert!(error.contains("o space left"), "{size}: {error}");
         // What the full disk held, on one with room.
-        let saved = place.root().join("saved");
-        place.reset(Some(&saved));
-        std::fs::remove_dir_all(saved).unwrap();
+        place.reset(Some(&saved(&place)));
+        std::fs::remove_dir_all(saved(&place)).unwrap();
         let told = finished.told();
         match place.newest_run(0) {
             Some(run) => {
@@ -64,7 +68,7 @@ fn a_full_disk_is_named_and_room_is_all_a_resume_needs() {
 #[test]
 fn a_read_only_disk_is_named_before_anything_is_run() {
     let Some(place) = Place::new() else { return };
-    let read_only = format!("mount -o remount,ro '{}' || exit 77", place.directory().display());
+    let read_only = "mount -o remount,ro \"$STORE\" || exit 77";
     for (before, also_there) in [("", false), ("rollout || exit 78", true)] {
         place.reset(None);
         let Some(finished) = on_a_disk(&place, LARGE, &format!("{before}\n{read_only}\nrollout")) else {

@@ -2,12 +2,17 @@
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::place::{BINARY, Place, finish, is_long};
+use crate::place::{BINARY, Conversation, Place, finish, is_long};
 use crate::traces;
 use crate::tracing::{can_trace, inject};
 
 /// Times the supervisor is stopped and continued. Each interrupts what its threads wait in.
 const INTERRUPTIONS: usize = 200;
+
+/// Too few for a host, and enough for one of many processors. What tokio makes of fewer than it needs for itself, which
+/// is a panic, is left out.
+const DESCRIPTORS: (usize, usize) = (24, 4096);
+const LONG_STEP: usize = 3;
 
 /// Exit codes of failures that are ours: of the cage, and of the store.
 const OURS: [i32; 2] = [113, 115];
@@ -16,32 +21,57 @@ const OURS: [i32; 2] = [113, 115];
 fn a_run_without_enough_descriptors_says_so_and_invents_nothing() {
     let Some(place) = Place::new() else { return };
     let expected = place.undisturbed();
-    // From too few for the store to as many as the run needs. What tokio makes of too few for its own start, which is
-    // a panic, is left out.
-    let all = (14..=1024).step_by(if is_long() { 5 } else { 90 });
-    let (mut refused, mut needed) = (0, None);
-    for descriptors in [5, 6].into_iter().chain(all) {
-        place.reset(None);
-        let mut command = place.prepare("prlimit");
-        command.arg(format!("--nofile={descriptors}")).arg(BINARY).args(place.arguments(None));
-        let finished = finish(&mut command);
-        let context = format!("{descriptors} descriptors");
-        if let Some(run) = place.newest_run(0) {
-            place.check_part(&run, &expected, &finished.told(), &context);
-        }
-        if finished.code == Some(0) {
-            place.check_whole(&place.newest_run(0).unwrap(), &expected, &context);
-            needed = Some(descriptors);
-            break;
-        }
-        assert!(finished.code.is_some_and(|code| OURS.contains(&code)), "{context}: {finished:?}");
-        println!("{context}: {:?}", finished.error());
-        refused += 1;
-        place.check_recovers(0, &expected, &context);
+    // Every sample at once, so that a limit may be enough to start with and not to go on.
+    place.set_concurrency(expected.len());
+    assert!(!is_enough(&place, "5", &expected), "not enough for the store");
+    let (mut too_few, mut enough) = DESCRIPTORS;
+    assert!(!is_enough(&place, &soft(too_few), &expected), "not enough for a host");
+    if !is_enough(&place, &soft(enough), &expected) {
+        eprintln!("skipped: {enough} descriptors are not enough for a host of this many processors");
+        return;
     }
-    println!("{refused} limits were too low, {needed:?} is enough");
-    assert!(refused > 2 && needed.is_some());
+    if is_long() {
+        for descriptors in (too_few..=enough).step_by(LONG_STEP) {
+            if is_enough(&place, &soft(descriptors), &expected) {
+                break;
+            }
+        }
+    }
+    while enough - too_few > 1 {
+        let middle = too_few.midpoint(enough);
+        if is_enough(&place, &soft(middle), &expected) { enough = middle } else { too_few = middle }
+    }
+    println!("{enough} descriptors are enough");
     traces::check_no_group();
+}
+
+/// A limit that a process may raise for what it starts: cages have limits of their own.
+fn soft(descriptors: usize) -> String {
+    format!("{descriptors}:{}", DESCRIPTORS.1)
+}
+
+/// Whether a run with this limit ends well. If not, asserts that it says why, holds nothing that did not happen, and
+/// can be gone on with.
+fn is_enough(place: &Place, limit: &str, expected: &[Conversation]) -> bool {
+    place.reset(None);
+    let mut command = place.prepare("prlimit");
+    command.arg(format!("--nofile={limit}")).arg(BINARY).args(place.arguments(None));
+    let finished = finish(&mut command);
+    let context = format!("descriptors {limit}");
+    if let Some(run) = place.newest_run(0) {
+        place.check_part(&run, expected, &finished.told(), &context);
+    }
+    if finished.code == Some(0) {
+        place.check_whole(&place.newest_run(0).unwrap(), expected, &context);
+        return true;
+    }
+    assert!(finished.code.is_some_and(|code| OURS.contains(&code)), "{context}: {finished:?}");
+    let why =
+        finished.stderr.lines().find(|line| line.starts_with("error: ") || line.starts_with("failed: "));
+    println!("{context}: {why:?}");
+    assert!(why.is_some_and(|why| why.contains("Too many open files")), "{context}: {finished:?}");
+    place.check_recovers(0, expected, &context);
+    false
 }
 
 #[test]
