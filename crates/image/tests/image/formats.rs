@@ -114,18 +114,43 @@ fn streams_of_several_parts_are_read_to_their_end() {
         [gzip(first), gzip(second)].concat(),
         [zstd(first), zstd(second)].concat(),
         [skippable.clone(), zstd(&content), skippable].concat(),
-        // An archive need not end in zeros, and may be followed by more of them.
     ];
     for bytes in parts {
         let place = Place::new();
         place.unpack(&layout(&[stored(&content, bytes)]), &UnpackOptions::new(Ids::Own)).unwrap();
         assert_eq!(tree(&place.root()), ["a=1", "b=2"]);
     }
+    // An archive need not end in zeros, and may be followed by more of them.
     let ends = [content[..content.len() - 1024].to_vec(), [&content[..], &[0; 9000]].concat(), Vec::new()];
     for (content, expected) in ends.into_iter().zip([&["a=1", "b=2"][..], &["a=1", "b=2"], &[]]) {
         let place = Place::new();
         place.unpack(&layout(&[plain(content)]), &UnpackOptions::new(Ids::Own)).unwrap();
         assert_eq!(tree(&place.root()), expected);
+    }
+}
+
+#[test]
+fn what_gnu_tar_writes_is_what_it_was() {
+    let source = Place::new();
+    let from = source.path("inside");
+    let long = from.join("d".repeat(90)).join("e".repeat(90));
+    fs::create_dir_all(&long).unwrap();
+    fs::write(long.join("x"), "1").unwrap();
+    fs::write(from.join("a"), "2").unwrap();
+    fs::hard_link(from.join("a"), from.join("b")).unwrap();
+    std::os::unix::fs::symlink("a", from.join("c")).unwrap();
+    for format in ["gnu", "oldgnu", "posix", "ustar"] {
+        let archived = std::process::Command::new("tar")
+            .args([&format!("--format={format}"), "-cf", "-", "-C", from.to_str().unwrap(), "."])
+            .output();
+        let Ok(archived) = archived else {
+            eprintln!("skipped: tar, to write a layer that we did not");
+            return;
+        };
+        assert!(archived.status.success(), "{format}: {}", String::from_utf8_lossy(&archived.stderr));
+        let place = Place::new();
+        place.unpack(&layout(&[plain(archived.stdout)]), &UnpackOptions::new(Ids::Own)).unwrap();
+        assert_eq!(tree(&place.root()), tree(&from), "{format}");
     }
 }
 
