@@ -58,7 +58,7 @@ impl Ground {
                     rootless::empty_bounding_set().map_err(at(Stage::BoundingSet))?;
                 }
                 close_all_but(bench, ruleset)?;
-                mount_proc().map_err(at(Stage::MountProc))?;
+                mount_proc(is_rootless).map_err(at(Stage::MountProc))?;
                 if is_rootless {
                     mount_workspace(bench.uid).map_err(at(Stage::MountWorkspace))?;
                     return Ok(Self::Rootless);
@@ -213,8 +213,12 @@ fn close_all_but(bench: &Bench, ruleset: &OwnedFd) -> Result<(), (Stage, Errno)>
 
 /// Processes only: no /proc/sys, kcore, keys, cmdline of the kernel and so on. Other users' processes, that is this stub,
 /// are invisible.
-fn mount_proc() -> Result<(), Errno> {
-    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+fn mount_proc(is_rootless: bool) -> Result<(), Errno> {
+    let mut flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+    if is_rootless {
+        // The files of the network namespace are closed by their modes, and their owner could open them again.
+        flags |= MountFlags::RDONLY;
+    }
     mount(c"proc", c"/proc", c"proc", flags, c"subset=pid,hidepid=invisible")
 }
 

@@ -124,11 +124,12 @@ fn be_killable() -> io::Result<()> {
 }
 
 /// A cage would read there what its neighbours' sockets are called, and by that be told things by them. The modes belong
-/// to the namespace, so each cage's own `/proc` shows them too.
+/// to the namespace, so each cage's own `/proc` shows them too. Not even their owner may read them, who in a user
+/// namespace is the program's own user.
 fn hide_network_tables() -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
     for entry in fs::read_dir(NETWORK_TABLES)? {
-        fs::set_permissions(entry?.path(), fs::Permissions::from_mode(0o500))?;
+        fs::set_permissions(entry?.path(), fs::Permissions::from_mode(0o000))?;
     }
     Ok(())
 }

@@ -20,6 +20,7 @@ use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlag
 use rustix::process::{WaitId, WaitIdOptions, waitid};
 use rustix::thread::UnshareFlags;
 
+use crate::filter::Charge;
 use crate::protocol::Setup;
 use crate::rules::Grants;
 use crate::serve::Launcher;
@@ -27,12 +28,15 @@ use crate::stub::{Confinement, Shared};
 use crate::tree::SignalScope;
 use crate::{filter, inherited, rootless, rules, template};
 
-/// The first argument that makes an executable the launcher. Followed by the isolation level, a directory, a slot count
-/// and whether stubs announce themselves; the control socket is standard input. The directory is the template's mount
+/// The first argument that makes an executable the launcher. Followed by the isolation level, a directory, a slot count,
+/// whether stubs announce themselves and whether control groups are charged for programs; the control socket is standard input. The directory is the template's mount
 /// point; where there is no mount namespace it holds for each slot a directory of its number, with `work` and `tmp`.
 pub const LAUNCHER_ARGUMENT: &str = "__rollcage_launcher";
 /// The word for stubs that announce themselves with [`crate::protocol::Report::Waiting`].
 pub const ANNOUNCED: &str = "announced";
+
+/// The word for programs whose memory a control group is charged for.
+pub const CHARGED: &str = "charged";
 
 /// The launcher again, root of its user namespace.
 const RESTARTED_ARGUMENT: &str = "__rollcage_launcher_in_user_namespace";
@@ -67,16 +71,18 @@ struct Order {
     root: PathBuf,
     slots: usize,
     announced: bool,
+    charge: Charge,
 }
 
 impl Order {
     fn parse(arguments: &[OsString]) -> Option<Self> {
-        let [_first, level, root, slots, announced] = arguments else { return None };
+        let [_first, level, root, slots, announced, charged] = arguments else { return None };
         Some(Self {
             level: IsolationLevel::from_name(level.to_str()?)?,
             root: root.into(),
             slots: slots.to_str()?.parse().ok()?,
             announced: announced == ANNOUNCED,
+            charge: if charged == CHARGED { Charge::Group } else { Charge::Nobody },
         })
     }
 }
@@ -176,7 +182,7 @@ fn init(control: BorrowedFd<'_>, order: &Order) -> Result<(), LauncherError> {
         level,
         announced: order.announced,
         confinement,
-        filter: filter::assemble(&filter::program_rules(level)),
+        filter: filter::assemble(&filter::program_rules(level, order.charge)),
         start_clock,
     };
     let slots = slots

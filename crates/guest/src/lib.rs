@@ -19,5 +19,5 @@ mod stub;
 mod template;
 mod tree;
 
-pub use launcher::{ANNOUNCED, LAUNCHER_ARGUMENT, main_if_asked};
+pub use launcher::{ANNOUNCED, CHARGED, LAUNCHER_ARGUMENT, main_if_asked};
 pub use rollcage_sys::child::{ResourceLimit, Stage, WORKSPACE_DESCRIPTOR};

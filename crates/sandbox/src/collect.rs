@@ -7,7 +7,9 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use rollcage_types::{Collect, FileEntry, RelativePath};
-use rustix::fs::{Dir, FileType, Mode, OFlags, ResolveFlags, fstat, openat2};
+use rustix::fs::{
+    AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, chmodat, fchmod, fstat, openat2, statat,
+};
 use rustix::io::Errno;
 
 /// More than any compiler leaves behind; a bomb of small files stops here.
@@ -19,9 +21,22 @@ const DEPTH_MAX: usize = 16;
 /// Directory entries looked at, whatever they are.
 const ENTRIES_MAX: usize = 16 * 1024;
 
+/// How a program is told from another file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ExecuteBit {
+    /// By the mode it was given.
+    Kept,
+    /// By what it is as well: where modes cannot be changed by name, a linker cannot set it.
+    Inferred,
+}
+
+/// The first bytes of an executable file; see elf(5).
+const ELF: &[u8] = b"\x7fELF";
+
 /// What was read, and how many entries were left behind.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Collected {
+    execute_bit: ExecuteBit,
     pub(crate) files: Vec<FileEntry>,
     pub(crate) omitted: u64,
     bytes: u64,
@@ -29,8 +44,12 @@ pub(crate) struct Collected {
 }
 
 /// Reads what `collect` asks for below `directory`.
-pub(crate) fn collect(directory: &OwnedFd, collect: &Collect) -> Result<Collected, Errno> {
-    let mut collected = Collected::default();
+pub(crate) fn collect(
+    directory: &OwnedFd,
+    collect: &Collect,
+    execute_bit: ExecuteBit,
+) -> Result<Collected, Errno> {
+    let mut collected = Collected { execute_bit, files: Vec::new(), omitted: 0, bytes: 0, entries: 0 };
     match collect {
         Collect::Nothing => {}
         Collect::Files(paths) => {
@@ -49,7 +68,35 @@ pub(crate) fn collect(directory: &OwnedFd, collect: &Collect) -> Result<Collecte
 fn open_beneath(directory: &OwnedFd, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     // O_NONBLOCK: opening a FIFO must not wait for a writer.
-    openat2(directory, path, flags | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty(), resolve)
+    let flags = flags | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let open = || openat2(directory, path, flags, Mode::empty(), resolve);
+    match open() {
+        Err(Errno::ACCESS) => {
+            open_up(directory, path)?;
+            open()
+        }
+        other => other,
+    }
+}
+
+/// The program may have closed its files and directories to itself. To root that is nothing; anyone else who is their
+/// owner opens them again. Nobody but us changes anything there any more.
+fn open_up(directory: &OwnedFd, path: &str) -> Result<(), Errno> {
+    fchmod(directory, Mode::RWXU)?;
+    let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
+    for part in ends.map(|end| &path[..end]) {
+        let status = statat(directory, part, AtFlags::SYMLINK_NOFOLLOW)?;
+        let kind = FileType::from_raw_mode(status.st_mode);
+        let mode = if kind == FileType::Directory {
+            Mode::RWXU
+        } else if kind == FileType::RegularFile {
+            Mode::from_raw_mode(status.st_mode) | Mode::RUSR
+        } else {
+            return Err(Errno::ACCESS);
+        };
+        chmodat(directory, part, mode, AtFlags::empty())?;
+    }
+    Ok(())
 }
 
 impl Collected {
@@ -113,7 +160,8 @@ impl Collected {
         }
         content.truncate(filled);
         self.bytes += filled as u64;
-        let executable = status.st_mode & 0o100 != 0;
+        let inferred = self.execute_bit == ExecuteBit::Inferred && content.starts_with(ELF);
+        let executable = status.st_mode & 0o100 != 0 || inferred;
         Ok(Some(FileEntry { path: path.clone(), content: Arc::from(content), executable }))
     }
 }

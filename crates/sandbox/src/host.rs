@@ -83,7 +83,14 @@ impl Host {
             introductions.push((slot.fixture.uid, theirs));
             slots.push_back(slot);
         }
-        let order = Order { program: &config.launcher, level, directory: &directory, announced, user };
+        let order = Order {
+            program: &config.launcher,
+            level,
+            directory: &directory,
+            announced,
+            charged: hierarchy.is_some(),
+            user,
+        };
         let launcher = Launcher::start(&order, &start_clock, &introductions)?;
         let facts = Facts {
             level,

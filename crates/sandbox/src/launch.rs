@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use rollcage_guest::protocol::Setup;
-use rollcage_guest::{ANNOUNCED, LAUNCHER_ARGUMENT};
+use rollcage_guest::{ANNOUNCED, CHARGED, LAUNCHER_ARGUMENT};
 use rollcage_types::IsolationLevel;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -80,6 +80,8 @@ pub(crate) struct Order<'a> {
     pub(crate) directory: &'a Path,
     /// Whether stubs say that they wait.
     pub(crate) announced: bool,
+    /// Whether control groups are charged for programs.
+    pub(crate) charged: bool,
     /// Whom it runs as, where that is not whoever starts it.
     pub(crate) user: Option<u32>,
 }
@@ -108,6 +110,7 @@ impl Launcher {
             .arg(order.directory)
             .arg(slots.len().to_string())
             .arg(if order.announced { ANNOUNCED } else { "silent" })
+            .arg(if order.charged { CHARGED } else { "uncharged" })
             .env_clear()
             .current_dir("/")
             .stdin(Stdio::from(theirs))

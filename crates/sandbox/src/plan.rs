@@ -46,6 +46,9 @@ const LOCKED_MEMORY_MAX: u64 = 64 * 1024;
 /// POSIX message queues live in kernel memory that a program could fill with a few calls.
 const MESSAGE_QUEUE_MAX: u64 = 64 * 1024;
 
+/// Timers and queued signals of a user, each of them kernel memory, where no control group is charged for it.
+const PENDING_SIGNALS_MAX: u64 = 4096;
+
 /// Encodes `request` for the cage in use of `slot`.
 pub(crate) fn encode(
     request: &ExecRequest,
@@ -106,6 +109,7 @@ fn resource_limits(limits: &Limits, backstops: Backstops) -> Vec<ResourceLimit> 
         // A little above the limit proper, so that whoever looks at the tree sees it exceeded and can say so.
         let memory = limits.memory.as_u64();
         all.push(both(libc::RLIMIT_DATA, memory.saturating_add(memory / 4)));
+        all.push(both(libc::RLIMIT_SIGPENDING, PENDING_SIGNALS_MAX));
         all.push(both(libc::RLIMIT_NPROC, u64::from(beside.saturating_add(limits.processes))));
     }
     all

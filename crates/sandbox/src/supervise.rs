@@ -20,7 +20,7 @@ use crate::accounts::Look;
 use crate::cancel::Cancel;
 use crate::capture::{CHUNK, Stream};
 use crate::cgroup::GroupError;
-use crate::collect;
+use crate::collect::{self, ExecuteBit};
 use crate::error::SandboxError;
 use crate::outcome::{Ending, Evidence, Killed, termination, wall_time};
 use crate::plan::{self, Backstops};
@@ -400,7 +400,11 @@ impl Run {
             output: ByteSize::bytes(output),
             disk: ByteSize::bytes(self.ended.map_or(0, |ended| ended.disk_used)),
         };
-        let collected = collect::collect(self.workspace.directory(), &request.collect)
+        let execute_bit = match slot.fixture.level {
+            IsolationLevel::Full | IsolationLevel::Rootless => ExecuteBit::Kept,
+            IsolationLevel::Process => ExecuteBit::Inferred,
+        };
+        let collected = collect::collect(self.workspace.directory(), &request.collect, execute_bit)
             .map_err(system("read files back from the workspace"))?;
         Ok(ExecOutcome {
             termination,

@@ -5,7 +5,7 @@
 //! as a stage and an errno through [`Failure`].
 #![expect(unsafe_code, reason = "raw system calls on a borrowed stack")]
 
-use core::ffi::{c_char, c_void};
+use core::ffi::{CStr, c_char, c_void};
 use core::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
 use std::os::fd::BorrowedFd;
@@ -304,22 +304,43 @@ fn drop_capabilities() -> Result<(), Errno> {
     unsafe { syscall(libc::SYS_capset, args) }.map(|_zero| ())
 }
 
-/// Adds the calling process's directory below /proc to `ruleset`, for reading.
+/// What a program may read of itself. Not `net`, `mountinfo` or `cgroup`, which tell of the host; nor `task`, which holds
+/// those again.
+const OWN_PROCESS_FILES: [&CStr; 10] = [
+    c"/proc/self/fd",
+    c"/proc/self/fdinfo",
+    c"/proc/self/maps",
+    c"/proc/self/status",
+    c"/proc/self/stat",
+    c"/proc/self/statm",
+    c"/proc/self/cmdline",
+    c"/proc/self/environ",
+    c"/proc/self/auxv",
+    c"/proc/self/limits",
+];
+
+/// Adds files of the calling process's directory below /proc to `ruleset`, for reading.
 ///
 /// # Safety
 ///
 /// `ruleset` must be an open descriptor of this process.
 unsafe fn allow_own_process_files(ruleset: i32) -> Result<(), Errno> {
-    let flags = (libc::O_PATH | libc::O_CLOEXEC | libc::O_DIRECTORY).cast_unsigned() as usize;
-    let args = [number(libc::AT_FDCWD), c"/proc/self".as_ptr() as usize, flags, 0, 0, 0];
-    // SAFETY: the path is NUL-terminated and constant.
-    let own = unsafe { syscall(libc::SYS_openat, args) }?;
-    let own = i32::try_from(own).expect("a descriptor fits its type");
+    let flags = (libc::O_PATH | libc::O_CLOEXEC).cast_unsigned() as usize;
     // SAFETY: the caller vouches for `ruleset`.
     let ruleset = unsafe { BorrowedFd::borrow_raw(ruleset) };
-    // SAFETY: just opened, and closed with all others later.
-    let own = unsafe { BorrowedFd::borrow_raw(own) };
-    landlock::allow_beneath(ruleset, own, landlock::access::READ_FILE | landlock::access::READ_DIR)
+    for (index, path) in OWN_PROCESS_FILES.iter().enumerate() {
+        let args = [number(libc::AT_FDCWD), path.as_ptr() as usize, flags, 0, 0, 0];
+        // SAFETY: the path is NUL-terminated and constant.
+        let own = unsafe { syscall(libc::SYS_openat, args) }?;
+        let own = i32::try_from(own).map_err(|_too_large| Errno::MFILE)?;
+        // SAFETY: just opened, and closed with all others later.
+        let own = unsafe { BorrowedFd::borrow_raw(own) };
+        /// The first two are directories.
+        const DIRECTORIES: usize = 2;
+        let of_directory = if index < DIRECTORIES { landlock::access::READ_DIR } else { 0 };
+        landlock::allow_beneath(ruleset, own, landlock::access::READ_FILE | of_directory)?;
+    }
+    Ok(())
 }
 
 /// Tries each path in turn and returns why the most telling one failed.

@@ -173,6 +173,7 @@ mod tests_of_meaning {
     use proptest::prelude::*;
     use rollcage_types::IsolationLevel;
 
+    use super::super::Charge;
     use super::*;
 
     /// Runs the program on one call, as the kernel would.
@@ -251,7 +252,9 @@ mod tests_of_meaning {
     fn all_filters_mean_what_their_tables_say() {
         check_whole_table(&super::super::launcher_rules());
         for level in IsolationLevel::ALL {
-            check_whole_table(&super::super::program_rules(level));
+            for charge in [Charge::Group, Charge::Nobody] {
+                check_whole_table(&super::super::program_rules(level, charge));
+            }
         }
     }
 

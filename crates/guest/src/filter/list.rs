@@ -12,7 +12,7 @@ use libc::{EAFNOSUPPORT, ENOMEM, ENOSYS, ENOTTY, EPERM, c_long};
 use rollcage_types::IsolationLevel;
 
 use super::assemble::{Rule, Rules};
-use super::shared_ground::{sharing_a_uid, sharing_the_host};
+use super::shared_ground::{keeping_memory_in_processes, sharing_a_uid, sharing_the_host};
 
 #[rustfmt::skip]
 const FILES: &[c_long] = &[
@@ -197,8 +197,17 @@ pub(crate) fn launcher_rules() -> Rules {
     Rules { listed, otherwise: Rule::Fail(ENOSYS) }
 }
 
+/// To whom the kernel charges memory that it holds for a program outside of any process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Charge {
+    /// The cage's control group.
+    Group,
+    /// Nobody, so that it could not be limited.
+    Nobody,
+}
+
 /// What each program takes on besides [`launcher_rules`]. The stricter answer of two filters holds.
-pub(crate) fn program_rules(level: IsolationLevel) -> Rules {
+pub(crate) fn program_rules(level: IsolationLevel, charge: Charge) -> Rules {
     let mut listed: BTreeMap<_, _> =
         CAGE_MAKING.iter().map(|call| (number(*call), Rule::Fail(EPERM))).collect();
     // A filter cannot read clone3's flags; libraries fall back to clone on ENOSYS.
@@ -213,6 +222,9 @@ pub(crate) fn program_rules(level: IsolationLevel) -> Rules {
             sharing_a_uid(&mut listed);
             sharing_the_host(&mut listed);
         }
+    }
+    if charge == Charge::Nobody {
+        keeping_memory_in_processes(&mut listed);
     }
     Rules { listed, otherwise: Rule::Allow }
 }

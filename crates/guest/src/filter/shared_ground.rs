@@ -33,6 +33,9 @@ const MEETING_PLACES: [c_long; 12] = [
     libc::SYS_mq_unlink,
 ];
 
+/// Memory that belongs to no process and to no file system with a size.
+const LOOSE_MEMORY: [c_long; 2] = [libc::SYS_memfd_create, libc::SYS_memfd_secret];
+
 /// Changes to files by name that Landlock does not look at. Those by descriptor need none: what was opened was allowed.
 #[rustfmt::skip]
 const ON_NAMES: [c_long; 12] = [
@@ -50,6 +53,11 @@ pub(super) fn sharing_a_uid(listed: &mut BTreeMap<u32, Rule>) {
         let only_own = Rule::AllowIf { argument: 0, mask: u32::MAX, values: vec![0], errno: EPERM };
         listed.insert(number(call), only_own);
     }
+}
+
+/// Where no control group is charged, memory is what a process has mapped, and may be nowhere else.
+pub(super) fn keeping_memory_in_processes(listed: &mut BTreeMap<u32, Rule>) {
+    listed.extend(MEETING_PLACES.iter().chain(&LOOSE_MEMORY).map(|call| (number(*call), Rule::Fail(ENOSYS))));
 }
 
 /// Without namespaces the host's files, sockets and rendezvous are there to be named.

@@ -19,7 +19,7 @@ pub(super) struct Process {
     pub(super) cpu_ticks: u64,
     /// Ticks of the descendants it has waited for.
     pub(super) waited_ticks: u64,
-    /// Pages resident, shared ones too.
+    /// Pages resident, shared ones too, and the tables that say where they are.
     pub(super) resident_bytes: u64,
 }
 
@@ -50,14 +50,16 @@ pub(super) fn tasks_of(uid: u32) -> u32 {
     pids.filter_map(read).map(|process| process.threads).sum()
 }
 
-/// What a process has for itself: pages that others map too are divided among them. Costs a walk of its page tables.
+/// What a process has for itself: pages that others map too are divided among them. Costs a walk of its page tables,
+/// which count as well.
 pub(super) fn proportional_memory(pid: u32) -> Option<ByteSize> {
     let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
     let field = |name: &str| {
         let line = text.lines().find_map(|line| line.strip_prefix(name))?;
         line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()
     };
-    Some(ByteSize::kib(field("Pss:")? + field("SwapPss:").unwrap_or(0)))
+    let own = ByteSize::kib(field("Pss:")? + field("SwapPss:").unwrap_or(0));
+    Some(ByteSize::bytes(own.as_u64() + page_tables(pid)))
 }
 
 fn children(pid: u32) -> Vec<u32> {
@@ -68,7 +70,15 @@ fn children(pid: u32) -> Vec<u32> {
 }
 
 fn read(pid: u32) -> Option<Process> {
-    parse(pid, &fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+    let process = parse(pid, &fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)?;
+    Some(Process { resident_bytes: process.resident_bytes + page_tables(pid), ..process })
+}
+
+/// A program can have more of these than pages.
+fn page_tables(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmPTE:"));
+    line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()).unwrap_or(0) * 1024
 }
 
 fn parse(pid: u32, stat: &str) -> Option<Process> {

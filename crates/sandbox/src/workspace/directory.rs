@@ -199,7 +199,7 @@ mod tests {
         fs::create_dir_all(work.join("a/b/c")).unwrap();
         fs::write(work.join("a/b/c/file"), "x").unwrap();
         symlink(outside.path(), work.join("a/link")).unwrap();
-        fs::set_permissions(work.join("a/b"), fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(work.join("a/b"), fs::Permissions::from_mode(0o000)).unwrap();
         // Deeper than a path may be long.
         let mut deep = open_directory(&workspace.tmp, c".").unwrap();
         for _ in 0..3000 {
