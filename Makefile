@@ -1,6 +1,6 @@
 # The menu. Every target sets up what it needs first; `make` alone prints this list.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long escape check bench setup
+.PHONY: help demo test test-long test-vm escape check bench setup
 
 RELEASE := target/release/rollcage
 # Cages need root. A user with sudo is asked for it once.
@@ -18,6 +18,9 @@ test: setup ## run every test but the long ones
 
 test-long: setup ## run every test, the long ones too (tens of minutes)
 	ROLLCAGE_LONG=1 scripts/test.sh
+
+test-vm: ## run the cage's tests in a virtual machine that has cgroup v2 only (Debian packages)
+	scripts/vm/run.sh cgroup2
 
 escape: setup ## run the hostile suite alone, with its matrix
 	$(if $(AS_ROOT),CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="$(AS_ROOT)") \
