@@ -11,6 +11,7 @@ mod kernel;
 mod network;
 mod privilege;
 mod reading;
+mod reports;
 mod supervisor;
 mod writing;
 

@@ -2,10 +2,11 @@
 
 use rollcage_types::{ByteSize, LimitKind};
 
-use crate::harness::{Held, Probe, Risk};
+use crate::harness::{Held, Probe, Risk, UNCOUNTED};
 
 pub(crate) const PROBE: Probe = Probe {
     held: Held::Limit(LimitKind::Memory),
+    exceptions: UNCOUNTED,
     limits: |limits| limits.memory = ByteSize::mib(48),
     ..Probe::new("page_tables", Risk::Exhaustion, ATTACK)
 };

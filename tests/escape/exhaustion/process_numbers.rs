@@ -1,8 +1,13 @@
 //! Process numbers, used up as fast as they can be, so that one of them is soon somebody else's.
 
-use crate::harness::{Held, Probe, Risk};
+use crate::harness::{Exception, Expectation, Held, Probe, Risk};
 
 pub(crate) const PROBE: Probe = Probe {
+    exceptions: &[Exception {
+        modes: "process/",
+        expectation: Expectation::NotApplicable,
+        reason: "process numbers are the machine's where there is no pid namespace",
+    }],
     held: Held::Outcome(|outcome| {
         let printed = String::from_utf8_lossy(&outcome.stdout.head);
         match printed.trim().parse::<u32>() {

@@ -89,6 +89,8 @@ attack = subprocess.Popen(
     preexec_fn=demote,
 )
 status = attack.wait()
+# Our own as well, and whoever holds a stream may have made it another kind.
+os.set_blocking(1, True)
 os.set_blocking(reports, False)
 try:
     # On a line of its own, whatever the attack printed last.

@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::cage::PARTIAL;
 use super::control::{self, ControlResult};
 use super::modes::{MODE_FILTER, Mode};
 use super::probe::{Expectation, Probe};
@@ -27,6 +28,8 @@ const SLOWEST_TOLD: usize = 6;
 #[derive(Clone, Debug)]
 enum Cell {
     Held(String),
+    /// Its own limit did not hold, and everybody else was spared.
+    Partial(&'static str),
     Breached(String),
     NotApplicable(&'static str),
 }
@@ -121,7 +124,10 @@ fn columns(number: usize, modes: &[Mode], probes: &[&Probe]) -> Vec<Column> {
                     Cell::NotApplicable(exception.reason)
                 }
                 (_, Ok(station)) => match station.run(probe, &column.mode) {
-                    Ok(detail) => Cell::Held(detail),
+                    Ok(detail) => match probe.exception(column.mode.name) {
+                        Some(exception) if detail.starts_with(PARTIAL) => Cell::Partial(exception.reason),
+                        Some(_) | None => Cell::Held(detail),
+                    },
                     Err(why) => Cell::Breached(why),
                 },
                 (_, Err(StartError::Refused(why) | StartError::Failed(why))) => Cell::Breached(why.clone()),
@@ -157,6 +163,7 @@ fn matrix(probes: &[&Probe], controls: &[ControlResult], columns: &[Column]) -> 
         for column in columns {
             let cell = match &column.cells[row] {
                 Cell::Held(_) => "held",
+                Cell::Partial(_) => "partial",
                 Cell::Breached(_) => "BREACHED",
                 Cell::NotApplicable(_) => "n/a",
             };
@@ -170,8 +177,14 @@ fn matrix(probes: &[&Probe], controls: &[ControlResult], columns: &[Column]) -> 
         }
     }
     for (probe, mode, cell) in cells(probes, columns) {
-        if let Cell::NotApplicable(why) = cell {
-            text.push_str(&format!("n/a: {} in {}: {why}\n", probe.name, mode.name));
+        match cell {
+            Cell::Held(_) | Cell::Breached(_) => {}
+            Cell::Partial(why) => {
+                text.push_str(&format!("partial: {} in {}: {why}\n", probe.name, mode.name));
+            }
+            Cell::NotApplicable(why) => {
+                text.push_str(&format!("n/a: {} in {}: {why}\n", probe.name, mode.name));
+            }
         }
     }
     text
@@ -198,7 +211,7 @@ fn details(probes: &[&Probe], controls: &[ControlResult], columns: &[Column]) ->
     for (probe, mode, cell) in cells(probes, columns) {
         let detail = match cell {
             Cell::Held(detail) | Cell::Breached(detail) => detail,
-            Cell::NotApplicable(why) => *why,
+            Cell::Partial(why) | Cell::NotApplicable(why) => *why,
         };
         text.push_str(&format!("{}, {}: {}\n", probe.name, mode.name, shortened(detail)));
     }
@@ -209,10 +222,11 @@ fn totals(probes: &[&Probe], controls: &[ControlResult], columns: &[Column], beg
     let count = |test: fn(&Cell) -> bool| cells(probes, columns).filter(|(_, _, cell)| test(cell)).count();
     let works = controls.iter().filter(|control| matches!(control, ControlResult::Succeeded(_))).count();
     format!(
-        "{} probes, {works} controls work; {} modes: {} held, {} breached, {} n/a; {:.1} s\n",
+        "{} probes, {works} controls work; {} modes: {} held, {} in part, {} breached, {} n/a; {:.1} s\n",
         probes.len(),
         columns.len(),
         count(|cell| matches!(cell, Cell::Held(_))),
+        count(|cell| matches!(cell, Cell::Partial(_))),
         count(|cell| matches!(cell, Cell::Breached(_))),
         count(|cell| matches!(cell, Cell::NotApplicable(_))),
         begun.elapsed().as_secs_f64(),

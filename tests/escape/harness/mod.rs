@@ -13,5 +13,7 @@ mod station;
 mod supervisor;
 
 pub(crate) use matrix::attack;
-pub(crate) use probe::{Companion, Control, Held, Probe, Risk, User, Workspace};
+pub(crate) use probe::{
+    Companion, Control, Exception, Expectation, Held, Probe, Risk, UNCOUNTED, User, Workspace,
+};
 pub(crate) use supervisor::serve;

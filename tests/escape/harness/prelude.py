@@ -11,6 +11,8 @@ MARKER = "rollcage-escape-marker"
 # Whether this is the control, for attacks whose harm is done to somebody it does not have.
 UNCONFINED = "ESCAPE_UNCONFINED" in os.environ
 WORKSPACE = os.getcwd()
+# Who made the cage: its first process, and the one that started this program.
+MAKERS = sorted({1, os.getppid()} - {0})
 TEMPORARY = os.environ.get("TMPDIR", "/tmp")
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -67,6 +69,24 @@ def expect_call_refusal(what, calls, harmless=()):
             breached(f"{what}: {label} answered {code}")
         refusals.append(code)
     held(" ".join(sorted(set(refusals))))
+
+
+def processes():
+    """All process numbers but its own that can be found out, and those of its makers."""
+    found = set(MAKERS)
+    try:
+        found |= {int(entry) for entry in os.listdir("/proc") if entry.isdigit()}
+    except OSError:
+        found |= {pid for pid in range(1, 33000) if os.path.exists(f"/proc/{pid}")}
+    return sorted(found - {os.getpid()})
+
+
+def opens(path):
+    try:
+        os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK))
+    except OSError:
+        return False
+    return True
 
 
 def has_secret(path):

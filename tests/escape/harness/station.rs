@@ -67,6 +67,7 @@ pub(super) struct Station {
     answers: Receiver<Answer>,
     traces: Traces,
     scene: Scene,
+    is_answering: bool,
 }
 
 /// Why a mode has no supervisor.
@@ -104,7 +105,7 @@ impl Station {
         match answers.recv_timeout(PATIENCE) {
             Ok(Answer::Ready { uids }) => {
                 let traces = Traces::of(Watch::of(process.id(), uid, &uids), launcher);
-                Ok(Self { process, orders, answers, traces, scene })
+                Ok(Self { process, orders, answers, traces, scene, is_answering: true })
             }
             Ok(Answer::Refused(why)) => {
                 let _ended = process.wait();
@@ -130,7 +131,10 @@ impl Station {
             Ok(other @ (Answer::Ready { .. } | Answer::Refused(_))) => {
                 Err(format!("the supervisor answered {other:?}"))
             }
-            Err(error) => Err(format!("the supervisor gave no answer: {error}")),
+            Err(error) => {
+                self.is_answering = false;
+                Err(format!("the supervisor gave no answer: {error}"))
+            }
         }?;
         self.traces.check()?;
         if !self.scene.secret_is_untouched() {
@@ -141,7 +145,7 @@ impl Station {
 
     /// Whether it can be asked again.
     pub(super) fn is_alive(&mut self) -> bool {
-        self.process.try_wait().is_ok_and(|status| status.is_none())
+        self.is_answering && self.process.try_wait().is_ok_and(|status| status.is_none())
     }
 }
 

@@ -60,7 +60,7 @@ fn outside_uid(host: &Host, target: &Target) -> u32 {
     let request = companion("ready()\nlibc.pause()\n", target);
     std::thread::scope(|scope| {
         let running = scope.spawn(|| host.run(&request, &cancel));
-        let process = Watch::own().await_ready();
+        let process = Watch::own().await_ready().expect("the cage runs python3");
         cancel.cancel();
         running.join().expect("a run does not panic").expect("the cage runs python3");
         process.uid

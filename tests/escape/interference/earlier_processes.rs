@@ -11,25 +11,20 @@ const ATTACK: &str = r#"
 import socket
 
 found = []
-with socket.socket(socket.AF_UNIX) as ours:
-    try:
+try:
+    with socket.socket(socket.AF_UNIX) as ours:
         ours.connect("\0waiting")
         found.append("it answers")
-    except OSError:
-        pass
-for pid in (entry for entry in os.listdir("/proc") if entry.isdigit()):
-    try:
-        if os.stat(f"/proc/{pid}").st_uid == os.getuid() and int(pid) != os.getpid():
-            with open(f"/proc/{pid}/comm") as file:
-                found.append(f"{pid} ({file.read().strip()})")
-    except OSError:
-        pass
-if system_call(62, -1, 0)[0] == 0 and not UNCONFINED:
-    found.append("somebody to signal")
+except OSError:
+    pass
+for pid in range(2, 33000):
+    # Its own children would be fair; it has none.
+    if pid != os.getpid() and system_call(62, pid, 0)[0] == 0:
+        found.append(f"process {pid}")
 if int(sys.argv[2]) != os.getuid():
     print("another uid than the earlier run", flush=True)
     os._exit(1)
-if any("python" in entry or "answers" in entry for entry in found) or not UNCONFINED and found:
+if found:
     breached(f"found {found}")
 held("nobody is left")
 "#;
@@ -38,9 +33,12 @@ const COMPANION: &str = r#"
 import signal
 import socket
 
-server = socket.socket(socket.AF_UNIX)
-server.bind("\0waiting")
-server.listen()
+try:
+    server = socket.socket(socket.AF_UNIX)
+    server.bind("\0waiting")
+    server.listen()
+except OSError:
+    pass
 if os.fork() == 0:
     os.setsid()
     for number in range(1, 65):

@@ -10,6 +10,8 @@ mod neighbour_memory;
 mod neighbour_processes;
 mod neighbour_trace;
 mod neighbour_workspace;
+mod relay;
+mod relays_past_the_limit;
 mod rendezvous;
 mod signal_everybody;
 mod socket_names;
@@ -34,4 +36,6 @@ pub(crate) const PROBES: &[&Probe] = &[
     &neighbour_limits::PROBE,
     &host_processes::PROBE,
     &earlier_processes::PROBE,
+    &relay::PROBE,
+    &relays_past_the_limit::PROBE,
 ];

@@ -18,18 +18,20 @@ def write(path):
 
 
 paths = [f"/proc/{them}/{entry}" for entry in ("cwd/treasure", "root/ws/work/treasure", "root/tmp/treasure")]
-paths += [f"/proc/{pid}/cwd/treasure" for pid in range(1, 10) if pid != os.getpid()]
+paths += [f"/proc/{pid}/cwd/treasure" for pid in processes()]
+# Where workspaces are directories of one tree, the neighbour's is a few steps away.
+paths += [f"{WORKSPACE}/../../{slot}/{kind}/treasure" for slot in range(4) for kind in ("work", "tmp") if f"/{slot}/" not in WORKSPACE]
 expect_refusal("neighbour", [(path, lambda path=path: write(path)) for path in paths])
 "#;
 
 const COMPANION: &str = r#"
 with open("treasure", "w") as file:
     file.write("mine")
-with open("/tmp/treasure", "w") as file:
+with open(f"{TEMPORARY}/treasure", "w") as file:
     file.write("mine")
 ready()
 while True:
-    for path in ("treasure", "/tmp/treasure"):
+    for path in ("treasure", f"{TEMPORARY}/treasure"):
         with open(path) as file:
             if file.read() != "mine":
                 print("HARMED", flush=True)

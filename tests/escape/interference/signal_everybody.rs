@@ -11,9 +11,26 @@ const ATTACK: &str = r#"
 import signal
 import time
 
+them = int(sys.argv[1])
+
+
+def is_there():
+    try:
+        with open(f"/proc/{them}/stat") as file:
+            return file.read().rsplit(") ", 1)[1][0] not in "ZX"
+    except PermissionError:
+        return os.path.exists(f"/proc/{them}")
+    except OSError:
+        return False
+
+
+was_there = is_there()
+# The answer says little: it is 0 where nobody could be signalled but somebody was there.
 result, code = system_call(62, -1, signal.SIGTERM)
-if result == 0:
-    breached("somebody else got it")
+for _ in range(50):
+    if was_there and not is_there():
+        breached("somebody else got it")
+    time.sleep(0.01)
 held(code)
 "#;
 

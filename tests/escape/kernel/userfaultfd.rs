@@ -6,7 +6,7 @@ pub(crate) const PROBE: Probe = Probe::new("userfaultfd", Risk::Kernel, ATTACK);
 
 const ATTACK: &str = r#"
 attempts = [("all faults", 323, (0,)), ("user faults", 323, (1,))]
-if os.path.exists("/dev/userfaultfd"):
-    breached("the device is there")
+if opens("/dev/userfaultfd"):
+    breached("the device can be opened")
 expect_call_refusal("userfaultfd", attempts)
 "#;

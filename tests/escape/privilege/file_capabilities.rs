@@ -14,12 +14,16 @@ import subprocess
 
 code = ""
 if not os.path.exists("capable"):
-    shutil.copy("/usr/bin/cat", "capable")
+    shutil.copyfile("/usr/bin/cat", "capable")
     try:
+        os.chmod("capable", 0o755)
         os.setxattr("capable", "security.capability", bytes.fromhex("0100000200200000000000000000000000000000"))
     except OSError as error:
         code = name(error.errno)
-status = subprocess.run(["./capable", "/proc/self/status"], capture_output=True, text=True).stdout
+try:
+    status = subprocess.run(["./capable", "/proc/self/status"], capture_output=True, text=True).stdout
+except PermissionError:
+    held(f"{code}, not even executable")
 sets = {line.split()[0]: int(line.split()[1], 16) for line in status.splitlines() if line.startswith("Cap")}
 if len(sets) != 5 or any(sets.values()):
     breached(f"capabilities {sets}")

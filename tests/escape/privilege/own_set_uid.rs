@@ -10,15 +10,18 @@ import shutil
 import subprocess
 
 if not os.path.exists("copy"):
-    shutil.copy("/usr/bin/id", "copy")
+    shutil.copyfile("/usr/bin/id", "copy")
     refusals = []
-    for attempt in (lambda: os.chown("copy", 0, 0), lambda: os.chmod("copy", 0o6755)):
+    for attempt in (lambda: os.chmod("copy", 0o755), lambda: os.chown("copy", 0, 0), lambda: os.chmod("copy", 0o6755)):
         try:
             attempt()
         except OSError as error:
             refusals.append(name(error.errno))
 # Without --real, id prints the effective uid.
-effective = int(subprocess.run(["./copy", "-u"], capture_output=True).stdout)
+try:
+    effective = int(subprocess.run(["./copy", "-u"], capture_output=True).stdout)
+except PermissionError:
+    held(f"{refusals}, not even executable")
 if effective != os.getuid():
     breached(f"effective uid {effective}")
 held(f"{refusals}, still uid {effective}")

@@ -20,7 +20,7 @@ def make_and_read(major, minor):
 
 
 disks = [(8, 0), (254, 0), (259, 0)]
-if os.path.exists("/proc/partitions"):
+if opens("/proc/partitions"):
     with open("/proc/partitions") as table:
         disks = [tuple(map(int, line.split()[:2])) for line in list(table)[2:]] + disks
 attempts = [(f"{major}:{minor}", lambda m=(major, minor): make_and_read(*m)) for major, minor in disks]

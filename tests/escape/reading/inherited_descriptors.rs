@@ -11,12 +11,15 @@ for number in range(3, 65536):
         os.fstat(number)
     except OSError:
         continue
-    found[number] = os.readlink(f"/proc/self/fd/{number}")
+    target = os.readlink(f"/proc/self/fd/{number}")
+    # The directory it works in leads nowhere that a path does not.
+    if target != WORKSPACE:
+        found[number] = target
 if found:
     breached(f"inherited {found}")
 for number in range(3):
     target = os.readlink(f"/proc/self/fd/{number}")
     if not target.startswith("pipe:"):
         breached(f"descriptor {number} is {target}")
-held("only 0, 1 and 2, and they are pipes")
+held("its own directory at most, beside 0, 1 and 2, and they are pipes")
 "#;

@@ -10,7 +10,7 @@ result, code = system_call(103, 3, buffer, 4096)
 if result >= 0:
     breached(f"read {result} bytes of the kernel log")
 for path in ("/dev/kmsg", "/proc/kmsg", "/proc/kallsyms", "/proc/kcore", "/proc/config.gz", "/proc/cmdline"):
-    if os.path.exists(path):
-        breached(f"{path} is there")
+    if opens(path):
+        breached(f"{path} can be read")
 held(code)
 "#;

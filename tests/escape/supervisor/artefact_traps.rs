@@ -28,8 +28,12 @@ import socket
 
 for number in range(3):
     os.mkfifo(f"pipe-{number}")
-server = socket.socket(socket.AF_UNIX)
-server.bind("socket")
+try:
+    server = socket.socket(socket.AF_UNIX)
+    server.bind("socket")
+except OSError:
+    # Some cages have no sockets with names.
+    pass
 with open("holes", "wb") as file:
     os.ftruncate(file.fileno(), 1 << 40)
 for number in range(100):

@@ -1,4 +1,4 @@
-//! The memory of PID 1, and that of its own children, by the calls made for debuggers.
+//! The memory of PID 1 and of its own parent, by the calls made for debuggers.
 
 use crate::harness::{Probe, Risk};
 
@@ -12,12 +12,16 @@ local = ctypes.create_string_buffer(struct.pack("QQ", ctypes.addressof(buffer), 
 remote = ctypes.create_string_buffer(struct.pack("QQ", 0x1000, 8), 16)
 # EFAULT: the kernel went to look.
 expect_call_refusal(
-    "PID 1",
+    "maker",
     [
-        ("read", 310, (1, local, 1, remote, 1, 0)),
-        ("write", 311, (1, local, 1, remote, 1, 0)),
-        ("compare", 312, (os.getpid(), 1, 2, 0, 0)),
-        ("move pages", 279, (1, 0, None, None, None, 0)),
+        call
+        for pid in MAKERS
+        for call in (
+            ("read", 310, (pid, local, 1, remote, 1, 0)),
+            ("write", 311, (pid, local, 1, remote, 1, 0)),
+            ("compare", 312, (os.getpid(), pid, 2, 0, 0)),
+            ("move pages", 279, (pid, 0, None, None, None, 0)),
+        )
     ],
     harmless=("EFAULT",),
 )

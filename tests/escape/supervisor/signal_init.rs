@@ -1,4 +1,4 @@
-//! PID 1 of its cage: every signal, to it and to its group.
+//! PID 1 of its cage and its own parent: every signal.
 
 use crate::harness::{Probe, Risk};
 
@@ -7,25 +7,24 @@ pub(crate) const PROBE: Probe = Probe::new("signal_init", Risk::Supervisor, ATTA
 const ATTACK: &str = r#"
 refusals = set()
 for number in range(0, 65):
-    for target in (1, -1):
-        if target == -1 and number:
-            continue
+    for target in MAKERS:
         result, code = system_call(62, target, number)
         if result == 0:
             breached(f"signal {number} to {target}")
         refusals.add(code)
 # siginfo_t of a queued SIGKILL.
 information = ctypes.create_string_buffer(b"\x09\0\0\0\0\0\0\0\xff\xff\xff\xff" + b"\0" * 116, 128)
-descriptor, _ = system_call(434, 1, 0)
-for label, number, arguments in (
-    ("tgkill", 234, (1, 1, 9)),
-    ("tkill", 200, (1, 9)),
-    ("rt_sigqueueinfo", 129, (1, 9, information)),
-    ("pidfd_send_signal", 424, (descriptor, 9, None, 0)),
-):
-    result, code = system_call(number, *arguments)
-    if result == 0:
-        breached(label)
-    refusals.add(code)
+for pid in MAKERS:
+    descriptor, _ = system_call(434, pid, 0)
+    for label, number, arguments in (
+        ("tgkill", 234, (pid, pid, 9)),
+        ("tkill", 200, (pid, 9)),
+        ("rt_sigqueueinfo", 129, (pid, 9, information)),
+        ("pidfd_send_signal", 424, (descriptor, 9, None, 0)),
+    ):
+        result, code = system_call(number, *arguments)
+        if result == 0:
+            breached(f"{label} to {pid}")
+        refusals.add(code)
 held(" ".join(sorted(refusals)))
 "#;

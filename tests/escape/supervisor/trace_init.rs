@@ -1,4 +1,4 @@
-//! PID 1 of its cage, traced: it knows how the run ended.
+//! PID 1 of its cage and its own parent, traced: they know how the run ended.
 
 use crate::harness::{Probe, Risk};
 
@@ -8,18 +8,19 @@ const ATTACK: &str = r#"
 PTRACE_ATTACH, PTRACE_SEIZE = 16, 0x4206
 
 
-def write_memory():
-    with open("/proc/1/mem", "r+b", buffering=0) as file:
+def write_memory(pid):
+    with open(f"/proc/{pid}/mem", "r+b", buffering=0) as file:
         file.seek(0x1000)
     return "opened"
 
 
-result, code = system_call(101, PTRACE_SEIZE, 1, 0, 0)
-if result < 0:
-    result, other = system_call(101, PTRACE_ATTACH, 1, 0, 0)
-if result >= 0:
-    breached("traced PID 1")
-if code not in ("EPERM", "ENOSYS"):
-    breached(f"the kernel looked at the call: {code}")
-expect_refusal("PID 1", [("memory", write_memory)])
+for pid in MAKERS:
+    result, code = system_call(101, PTRACE_SEIZE, pid, 0, 0)
+    if result < 0:
+        result, other = system_call(101, PTRACE_ATTACH, pid, 0, 0)
+    if result >= 0:
+        breached(f"traced {pid}")
+    if code not in ("EPERM", "ENOSYS"):
+        breached(f"the kernel looked at the call: {code}")
+expect_refusal("maker", [(f"memory of {pid}", lambda pid=pid: write_memory(pid)) for pid in MAKERS])
 "#;

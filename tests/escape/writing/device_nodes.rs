@@ -20,7 +20,7 @@ for kind, major, minor in ((stat.S_IFCHR, 1, 5), (stat.S_IFBLK, 7, 0), (stat.S_I
         except OSError as error:
             refusals.add(name(error.errno))
 for path in ("/dev/mem", "/dev/vda", "/dev/sda", "/dev/loop0", "/dev/kvm", "/dev/fuse", "/dev/net/tun"):
-    if os.path.exists(path):
-        breached(f"{path} is there")
+    if opens(path):
+        breached(f"{path} can be opened")
 held(" ".join(sorted(refusals)))
 "#;

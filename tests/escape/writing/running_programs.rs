@@ -15,6 +15,6 @@ def overwrite(path):
         raise
 
 
-pids = {"1", "self", str(os.getppid())} | {entry for entry in os.listdir("/proc") if entry.isdigit()}
+pids = ["self", *processes()]
 expect_refusal("program", [(pid, lambda path=f"/proc/{pid}/exe": overwrite(path)) for pid in pids])
 "#;
