@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rollcage_types::{ByteSize, CapturePlan, ExecRequest, LimitKind, Limits};
+use rollcage_types::{ByteSize, CapturePlan, ExecRequest, LimitKind, Limits, MechanismState};
 
 use crate::harness::{check, check_prints, exceeded, exited, host, python, sh, with};
 
@@ -91,9 +91,15 @@ fn output_up_to_the_limit_is_whole() {
 }
 
 #[test]
-fn everything_is_enforced() {
+fn everything_is_enforced_that_this_kernel_can() {
     let Some(host) = host() else { return };
-    assert_eq!(host.enforcement().gaps().collect::<Vec<_>>(), []);
+    // Gaps that a newer kernel closes say so; there are no others.
+    let of_the_kernel = |state: &MechanismState| match state {
+        MechanismState::Partial(why) => why.contains("needs Linux") || why.contains("before ABI"),
+        MechanismState::Full | MechanismState::Absent(_) => false,
+    };
+    let gaps: Vec<_> = host.enforcement().gaps().filter(|(_, state)| !of_the_kernel(state)).collect();
+    assert_eq!(gaps, []);
     let Some(outcome) = check(&sh("true"), exited(0)) else { return };
     assert_eq!(outcome.enforcement, *host.enforcement());
 }
