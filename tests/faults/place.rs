@@ -177,8 +177,11 @@ impl Place {
             let key = |record: &TrajectoryRecord| (record.task_id.clone(), record.sample_index);
             let whole = expected.iter().find(|(other, _)| key(other) == key(&trajectory)).unwrap();
             let part: Vec<_> = turns.into_iter().map(without_measurements).collect();
-            assert_eq!(part, whole.1[..part.len()], "{context}");
+            assert_eq!(Some(&part[..]), whole.1.get(..part.len()), "{context}: {trajectory:?}");
             match trajectory.status {
+                TrajectoryStatus::Finished if is_given_up(&trajectory) => {
+                    assert_eq!((&trajectory.reward, &trajectory.judgement), (&None, &None), "{context}");
+                }
                 TrajectoryStatus::Finished => assert_eq!(anonymous(trajectory), whole.0, "{context}"),
                 TrajectoryStatus::Running => {
                     let invented = (&trajectory.reward, &trajectory.judgement, &trajectory.stop_reason);
@@ -203,11 +206,19 @@ impl Place {
         conversations
     }
 
+    /// The failures of ours that ended samples of this run for good, so that a resume does not come back to them.
+    pub(crate) fn given_up(&self, run: &str) -> Vec<String> {
+        let trajectories = self.reader().unwrap().trajectories(run).unwrap();
+        trajectories.into_iter().filter(is_given_up).filter_map(|trajectory| trajectory.failure).collect()
+    }
+
     /// Goes on with what a fault left, the fault gone, and asserts that it becomes what it would have been. `before` is
     /// how many runs the store held to begin with.
     #[track_caller]
     pub(crate) fn check_recovers(&self, before: usize, expected: &[Conversation], context: &str) {
         let left = self.newest_run(before);
+        let given_up = left.as_ref().map(|run| self.given_up(run)).unwrap_or_default();
+        assert_eq!(given_up, [] as [String; 0], "{context}");
         let finished = self.run(left.as_deref());
         assert_eq!(finished.code, Some(0), "{context}: {finished:?}");
         assert_eq!(self.reader().unwrap().runs().unwrap().len(), before + 1, "{context}");
@@ -255,6 +266,10 @@ fn conversations(reader: &StoreReader, run: &str) -> Vec<Conversation> {
         (anonymous(trajectory), turns)
     });
     trajectories.collect()
+}
+
+fn is_given_up(trajectory: &TrajectoryRecord) -> bool {
+    trajectory.stop_reason.as_deref() == Some("infrastructure")
 }
 
 fn anonymous(trajectory: TrajectoryRecord) -> TrajectoryRecord {
