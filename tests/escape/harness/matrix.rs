@@ -147,7 +147,7 @@ fn columns(number: usize, modes: &[Mode], probes: &[&Probe]) -> Vec<Column> {
 fn matrix(probes: &[&Probe], controls: &[ControlResult], columns: &[Column]) -> String {
     let mut text = format!("\n{:<24} {:<8}", "probe", "control");
     for column in columns {
-        text.push_str(&format!(" {}", column.mode.name));
+        text.push_str(&format!(" {}", column.mode.title()));
     }
     let mut risk = None;
     for (row, (probe, control)) in probes.iter().zip(controls).enumerate() {
@@ -180,10 +180,10 @@ fn matrix(probes: &[&Probe], controls: &[ControlResult], columns: &[Column]) -> 
         match cell {
             Cell::Held(_) | Cell::Breached(_) => {}
             Cell::Partial(why) => {
-                text.push_str(&format!("partial: {} in {}: {why}\n", probe.name, mode.name));
+                text.push_str(&format!("partial: {} in {}: {why}\n", probe.name, mode.title()));
             }
             Cell::NotApplicable(why) => {
-                text.push_str(&format!("n/a: {} in {}: {why}\n", probe.name, mode.name));
+                text.push_str(&format!("n/a: {} in {}: {why}\n", probe.name, mode.title()));
             }
         }
     }
@@ -213,7 +213,7 @@ fn details(probes: &[&Probe], controls: &[ControlResult], columns: &[Column]) ->
             Cell::Held(detail) | Cell::Breached(detail) => detail,
             Cell::Partial(why) | Cell::NotApplicable(why) => *why,
         };
-        text.push_str(&format!("{}, {}: {}\n", probe.name, mode.name, shortened(detail)));
+        text.push_str(&format!("{}, {}: {}\n", probe.name, mode.title(), shortened(detail)));
     }
     text
 }
@@ -259,7 +259,7 @@ fn failures(probes: &[&Probe], controls: &[ControlResult], columns: &[Column]) -
     }
     for (probe, mode, cell) in cells(probes, columns) {
         if let Cell::Breached(why) = cell {
-            failures.push(format!("{} in {}: BREACHED: {why}", probe.name, mode.name));
+            failures.push(format!("{} in {}: BREACHED: {why}", probe.name, mode.title()));
         }
     }
     failures

@@ -2,10 +2,10 @@
 //!
 //! There is no place for checkers: the judge compares outputs itself, and no request asks for a program that does.
 
-use std::path::PathBuf;
-
 use rollcage_sandbox::{HostConfig, LauncherProgram};
 use rollcage_types::IsolationLevel;
+
+use super::station::Setup;
 
 /// Selects modes whose name contains this.
 pub(super) const MODE_FILTER: &str = "ROLLCAGE_MODE";
@@ -13,7 +13,7 @@ pub(super) const MODE_FILTER: &str = "ROLLCAGE_MODE";
 /// One column: how cages are built, by whom, and what the attack passes for.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Mode {
-    /// Level, accounting and place.
+    /// Level, accounting and place. Said of control groups is the first version; see [`Mode::title`].
     pub(super) name: &'static str,
     pub(super) level: IsolationLevel,
     pub(super) accounting: Accounting,
@@ -26,14 +26,14 @@ pub(super) const MODES: &[Mode] = &[
     Mode {
         name: "full/v1/cold",
         level: IsolationLevel::Full,
-        accounting: Accounting::CgroupV1,
+        accounting: Accounting::Groups,
         supervisor: Supervisor::Root,
         place: Place::Cold,
     },
     Mode {
         name: "full/v1/compile",
         level: IsolationLevel::Full,
-        accounting: Accounting::CgroupV1,
+        accounting: Accounting::Groups,
         supervisor: Supervisor::Root,
         place: Place::Compile,
     },
@@ -47,7 +47,7 @@ pub(super) const MODES: &[Mode] = &[
     Mode {
         name: "rootless/v1/cold",
         level: IsolationLevel::Rootless,
-        accounting: Accounting::CgroupV1,
+        accounting: Accounting::Groups,
         supervisor: Supervisor::Root,
         place: Place::Cold,
     },
@@ -84,8 +84,8 @@ pub(super) const MODES: &[Mode] = &[
 /// What counts and limits a tree of processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Accounting {
-    /// Controllers of the first cgroup hierarchy: every limit is counted and named.
-    CgroupV1,
+    /// Control groups of the version this machine has: every limit is counted and named.
+    Groups,
     /// A look from time to time: a tree is ended at its limits, but what the kernel refused it is not counted.
     Sampled,
 }
@@ -114,7 +114,7 @@ impl Mode {
     /// The modes that the tester asked for, supervisor by supervisor.
     pub(super) fn wanted() -> Vec<Vec<Self>> {
         let filter = std::env::var(MODE_FILTER).unwrap_or_default();
-        let wanted: Vec<_> = MODES.iter().copied().filter(|mode| mode.name.contains(&filter)).collect();
+        let wanted: Vec<_> = MODES.iter().copied().filter(|mode| mode.title().contains(&filter)).collect();
         wanted.chunk_by(|a, b| a.station() == b.station()).map(<[Self]>::to_vec).collect()
     }
 
@@ -123,21 +123,33 @@ impl Mode {
         MODES.iter().copied().find(|mode| mode.name == name)
     }
 
+    /// The name with the version of control groups that this machine has.
+    pub(super) fn title(&self) -> String {
+        // The memory controller is in one hierarchy only.
+        let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        let is_first = mounts
+            .lines()
+            .filter_map(|line| line.split_once(" - cgroup "))
+            .any(|(_, rest)| rest.split([' ', ',']).any(|option| option == "memory"));
+        if is_first { self.name.to_owned() } else { self.name.replace("/v1/", "/v2/") }
+    }
+
     /// The name without the place, which modes of one supervisor have in common.
     pub(super) fn station(&self) -> &'static str {
         self.name.rsplit_once('/').expect("a mode's name has three parts").0
     }
 
     /// The configuration of a host in this mode.
-    pub(super) fn host_config(&self, slots: usize, launcher: PathBuf) -> HostConfig {
+    pub(super) fn host_config(&self, slots: usize, setup: &Setup) -> HostConfig {
         let accounting = match self.accounting {
-            Accounting::CgroupV1 => rollcage_sandbox::Accounting::Kernel,
+            Accounting::Groups => rollcage_sandbox::Accounting::Kernel,
             Accounting::Sampled => rollcage_sandbox::Accounting::Sampled,
         };
         HostConfig {
             slots,
             accounting,
-            launcher: LauncherProgram::Path(launcher),
+            launcher: LauncherProgram::Path(setup.launcher.clone()),
+            state_dir: setup.state_dir.clone(),
             ..HostConfig::at(self.level)
         }
     }
@@ -147,7 +159,7 @@ impl Accounting {
     /// Whether the kernel counts what a tree uses, so that the limit that ended it can be named.
     pub(super) const fn names_limits(self) -> bool {
         match self {
-            Self::CgroupV1 => true,
+            Self::Groups => true,
             Self::Sampled => false,
         }
     }

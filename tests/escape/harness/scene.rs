@@ -56,6 +56,12 @@ impl Scene {
         self.directory.join("control")
     }
 
+    /// For what a supervisor that is not root writes. A cage without a mount namespace is then a few steps away from the
+    /// secret.
+    pub(super) fn state_directory(&self) -> PathBuf {
+        self.directory.join("state")
+    }
+
     pub(super) fn holds_secret(bytes: &[u8]) -> bool {
         bytes.windows(SECRET.len()).any(|window| window == SECRET.as_bytes())
     }

@@ -34,6 +34,8 @@ pub(super) struct Setup {
     pub(super) mode: String,
     pub(super) secret_path: String,
     pub(super) launcher: PathBuf,
+    /// Where it keeps what it writes, if not where root does.
+    pub(super) state_dir: Option<PathBuf>,
 }
 
 /// What it is asked to do.
@@ -63,7 +65,8 @@ pub(super) type CageResult = Result<String, String>;
 #[derive(Debug)]
 pub(super) struct Station {
     process: Child,
-    orders: ChildStdin,
+    /// Closed, it is the sign to end.
+    orders: Option<ChildStdin>,
     answers: Receiver<Answer>,
     traces: Traces,
     scene: Scene,
@@ -88,7 +91,7 @@ impl Station {
         let mut process = command(mode, &scene, &launcher)
             .and_then(|mut command| command.spawn())
             .map_err(|error| StartError::Failed(format!("cannot start a supervisor: {error}")))?;
-        let orders = process.stdin.take().expect("piped");
+        let orders = process.stdin.take();
         let stdout = process.stdout.take().expect("piped");
         let (sender, answers) = channel();
         std::thread::spawn(move || {
@@ -124,7 +127,7 @@ impl Station {
         let order = Order { probe: probe.name.to_owned(), mode: mode.name.to_owned() };
         let order = serde_json::to_string(&order).expect("names are text");
         // One that is gone does not answer either, which is found next.
-        let _sent = writeln!(self.orders, "{order}");
+        let _sent = self.orders.as_mut().map(|orders| writeln!(orders, "{order}"));
         let held = match self.answers.recv_timeout(PATIENCE) {
             Ok(Answer::Held(detail)) => Ok(detail),
             Ok(Answer::Breached(why)) => Err(why),
@@ -151,6 +154,11 @@ impl Station {
 
 impl Drop for Station {
     fn drop(&mut self) {
+        self.orders = None;
+        if self.is_answering {
+            // The end of its output, after which it has removed what it made.
+            let _end = self.answers.recv_timeout(PATIENCE);
+        }
         // Killed, it takes its cages along, which is what the host promises.
         let _killed = self.process.kill();
         let _ended = self.process.wait();
@@ -173,8 +181,16 @@ fn command(mode: &Mode, scene: &Scene, launcher: &Path) -> io::Result<Command> {
         Supervisor::Root => own,
         Supervisor::User | Supervisor::ContainerUser => scene.program(&own, "supervisor")?,
     };
-    let setup =
-        Setup { mode: mode.name.to_owned(), secret_path: scene.secret_path(), launcher: launcher.to_owned() };
+    let state_dir = match mode.supervisor {
+        Supervisor::Root => None,
+        Supervisor::User | Supervisor::ContainerUser => Some(scene.state_directory()),
+    };
+    let setup = Setup {
+        mode: mode.name.to_owned(),
+        secret_path: scene.secret_path(),
+        launcher: launcher.to_owned(),
+        state_dir,
+    };
     let mut words: Vec<String> = match mode.supervisor {
         Supervisor::Root => Vec::new(),
         Supervisor::User => without_privilege(scene.owner()),

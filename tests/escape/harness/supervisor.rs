@@ -1,7 +1,6 @@
 //! The supervisor of a mode: runs what it is told in cages of its own, and judges what came of it.
 
 use std::io::{self, BufRead as _, Write as _};
-use std::path::Path;
 
 use rollcage_sandbox::{Cancel, Host, HostError};
 
@@ -23,8 +22,9 @@ pub(crate) fn serve(probes: &[&Probe]) {
     };
     let setup: Setup = serde_json::from_str(&setup).expect("the test writes what it reads");
     let mode = Mode::named(&setup.mode).expect("both sides have the same table");
-    let target = Target { secret_path: setup.secret_path };
-    let (many, reused) = match (start(&mode, SLOTS, &setup.launcher), start(&mode, 1, &setup.launcher)) {
+    let target = Target { secret_path: setup.secret_path.clone() };
+    let start = |slots| Host::start(&mode.host_config(slots, &setup));
+    let (many, reused) = match (start(SLOTS), start(1)) {
         (Ok(many), Ok(reused)) => (many, reused),
         (Err(error @ (HostError::NotRoot { .. } | HostError::NoCgroups { .. })), _) => {
             answer(&Answer::Refused(error.to_string()));
@@ -48,10 +48,6 @@ pub(crate) fn serve(probes: &[&Probe]) {
             Err(why) => Answer::Breached(why),
         });
     }
-}
-
-fn start(mode: &Mode, slots: usize, launcher: &Path) -> Result<Host, HostError> {
-    Host::start(&mode.host_config(slots, launcher.to_owned()))
 }
 
 /// Who a program in a cage is on the host, whatever it is told.

@@ -12,8 +12,8 @@ def link(old, new):
 
 
 def link_descriptor(path, new):
-    # AT_EMPTY_PATH, and the way past its check that goes through /proc.
-    file = os.open(path, os.O_RDONLY)
+    # AT_EMPTY_PATH, and the way past its check that goes through /proc. Whoever may only name a file may open it so.
+    file = os.open(path, os.O_PATH)
     result, code = system_call(265, file, b"", -100, new, 0x1000)
     if result < 0:
         os.link(f"/proc/self/fd/{file}", new, follow_symlinks=True)
@@ -28,6 +28,7 @@ expect_refusal(
         ("program, here", lambda: link("/usr/bin/env", "env")),
         ("program, beside it", lambda: link("/usr/bin/env", f"/usr/bin/{MARKER}")),
         ("program, by descriptor", lambda: link_descriptor("/usr/bin/env", b"env-2")),
+        ("secret, by descriptor", lambda: link_descriptor(SECRET_PATH, b"stolen-2")),
     ],
 )
 "#;

@@ -6,9 +6,11 @@ mod hard_links;
 mod host_path;
 mod inherited_descriptors;
 mod kernel_log;
+mod metadata;
 mod mount_table;
 mod namespace_files;
 mod open_by_handle;
+mod path_descriptors;
 mod pivot_root;
 mod process_environ;
 mod process_roots;
@@ -30,4 +32,6 @@ pub(crate) const PROBES: &[&Probe] = &[
     &hard_links::PROBE,
     &namespace_files::PROBE,
     &mount_table::PROBE,
+    &path_descriptors::PROBE,
+    &metadata::PROBE,
 ];

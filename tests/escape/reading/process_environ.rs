@@ -10,6 +10,8 @@ def read(path):
         return file.read(64)
 
 
+if any(SECRET.decode() in value for value in os.environ.values()):
+    breached("its own environment is the supervisor's")
 attempts = []
 for pid in processes():
     for kind in ("environ", "maps", "auxv", "cmdline", "stack"):
