@@ -3,6 +3,7 @@
 # usage: scripts/vm/run.sh [PROFILE], a file in scripts/vm/profiles that sets
 #   release   the Debian whose kernel and tools it has; see root.sh
 #   append    more kernel arguments
+#   cpus      how many; some kernels do not bring up a second one by the clock that counts instructions
 #   cgroups   v2; delegated: v2, with a part that belongs to the user; none
 #   user      who runs the tests: root or tester
 #   tests     words package:test or package:test:filter, whose binaries are run; `--lib` for a library's own
@@ -75,7 +76,7 @@ make_payload() {
 boot() {
     # shellcheck disable=SC2086  # a list of words
     timeout --kill-after=10 "${minutes}m" qemu-system-x86_64 -no-reboot -nodefaults -display none -serial stdio \
-        -machine q35 $processor -smp 2 -m 4096 \
+        -machine q35 $processor -smp "$cpus" -m 4096 \
         -kernel "target/vm/$release/vmlinuz" -initrd "target/vm/$release/initrd" \
         -drive "file=target/vm/$release/root.ext4,format=raw,if=virtio,snapshot=on" \
         -drive "file=$work/payload.ext4,format=raw,if=virtio,readonly=on" \
