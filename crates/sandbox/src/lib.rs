@@ -31,4 +31,4 @@ pub use config::{Accounting, HostConfig, LauncherProgram};
 pub use error::{HostError, SandboxError};
 pub use host::Host;
 pub use probe::{Finding, HostReport, probe};
-pub use rollcage_guest::main_if_asked as launcher_main_if_asked;
+pub use rollcage_guest::{Stage, main_if_asked as launcher_main_if_asked};
