@@ -67,7 +67,7 @@ pub(crate) struct Slot {
     socket: OwnedFd,
     generation: u64,
     stage: Stage,
-    /// The last that said so, perhaps ahead of its turn.
+    /// The last that said so.
     waiting: Option<Waiting>,
 }
 
@@ -176,15 +176,15 @@ impl Slot {
         }
     }
 
-    /// The next report, if one has arrived, of the cage in use.
+    /// The next report, if one has arrived, of the cage in use. None is read after its last: what follows is the word of
+    /// the next cage, and must be there for the run that gets it.
     pub(crate) fn next_report(&mut self) -> Result<Option<Report>, SandboxError> {
-        loop {
+        while self.stage == Stage::Live {
             let Some(arrived) = reports::receive(self.socket.as_fd(), self.fixture.announced)? else {
                 return Ok(None);
             };
             let Arrived { generation, report, process, workspace } = arrived;
             if report == Report::Waiting {
-                // The next cage may say so before this one has been seen off.
                 self.waiting = Some(Waiting { generation, process, workspace });
             }
             if generation == self.generation {
@@ -195,6 +195,7 @@ impl Slot {
             }
             // Else a late word of an earlier cage.
         }
+        Ok(None)
     }
 
     /// Waits until nothing of the cage is left. Other reports on the way are dropped.
