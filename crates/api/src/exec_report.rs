@@ -1,8 +1,9 @@
 //! The outcome of `rollcage run --json`.
 
-use rollcage_types::{Captured, ExecOutcome, Termination, Usage};
+use rollcage_types::{Captured, ExecOutcome, NetworkLog, Termination, Usage};
 use serde::{Deserialize, Serialize};
 
+use crate::network_report::NetworkReport;
 use crate::records::MechanismRecord;
 use crate::result_row::milliseconds;
 
@@ -20,6 +21,9 @@ pub struct ExecReport {
     pub usage: UsageReport,
     /// What confined it.
     pub enforcement: EnforcementReport,
+    /// What it did on the network, if it did anything there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<NetworkReport>,
 }
 
 /// How a program ended.
@@ -83,7 +87,7 @@ pub struct EnforcementReport {
 
 impl From<&ExecOutcome> for ExecReport {
     fn from(outcome: &ExecOutcome) -> Self {
-        let ExecOutcome { termination, stdout, stderr, usage, enforcement, .. } = outcome;
+        let ExecOutcome { termination, stdout, stderr, usage, network, enforcement, .. } = outcome;
         Self {
             termination: (*termination).into(),
             stdout: stdout.into(),
@@ -93,6 +97,7 @@ impl From<&ExecOutcome> for ExecReport {
                 level: enforcement.level.as_str().to_owned(),
                 mechanisms: MechanismRecord::list(enforcement),
             },
+            network: (*network != NetworkLog::default()).then(|| network.into()),
         }
     }
 }

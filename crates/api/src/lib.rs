@@ -12,6 +12,7 @@ mod eval_report;
 mod exec_report;
 mod exit_codes;
 mod intercode_report;
+mod network_report;
 mod problem_convert;
 mod problem_row;
 mod quantity;
@@ -35,6 +36,7 @@ pub use eval_report::{EvalReport, EvalRow, EvalTally, IntervalReport, PassAtKRep
 pub use exec_report::{EnforcementReport, ExecReport, StreamReport, TerminationReport, UsageReport};
 pub use exit_codes::{ExitCode, run_exit_code};
 pub use intercode_report::{InterCodeDifference, InterCodeEpisodeRow, InterCodeReport};
+pub use network_report::{NetworkEventReport, NetworkReport};
 pub use problem_row::{
     CheckerRow, LimitsRow, MessageRow, ProblemRow, RoleRow, TestCaseRow, TokensRow, ToolCallRow,
     problem_row_schema,

@@ -291,6 +291,7 @@ fn outcome(termination: Termination) -> ExecOutcome {
         stdout: Captured { head: b"ab".to_vec(), tail: b"z".to_vec(), bytes_total: 9 },
         stderr: Captured::default(),
         usage: Usage { cpu_time: Duration::from_micros(2500), ..Usage::default() },
+        network: rollcage_types::NetworkLog::default(),
         enforcement: Arc::new(Enforcement::nothing(IsolationLevel::Full)),
         files: Vec::new(),
         files_omitted: 0,

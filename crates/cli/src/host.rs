@@ -43,9 +43,10 @@ pub(crate) fn no_outcome(error: SandboxError, language: &Language) -> Failure {
             let hint = install_hint(language);
             Failure::new(ExitCode::MissingToolchain, error).with_hint(hint)
         }
-        SandboxError::Request(_) | SandboxError::FilesTooLarge { .. } | SandboxError::NoProgram => {
-            Failure::bad_input(error)
-        }
+        SandboxError::Request(_)
+        | SandboxError::FilesTooLarge { .. }
+        | SandboxError::NoNetwork { .. }
+        | SandboxError::NoProgram => Failure::bad_input(error),
         SandboxError::Exec { .. }
         | SandboxError::Place { .. }
         | SandboxError::Cage { .. }

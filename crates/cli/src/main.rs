@@ -16,6 +16,7 @@ mod host;
 mod interrupt;
 mod language_files;
 mod limit_options;
+mod network_options;
 mod output;
 mod program_file;
 mod progress;

@@ -136,6 +136,7 @@ mod tests {
             stdout: Captured::whole("out"),
             stderr: Captured::whole(""),
             usage: Usage::default(),
+            network: rollcage_types::NetworkLog::default(),
             enforcement: Arc::new(Enforcement::nothing(IsolationLevel::Full)),
             files: Vec::new(),
             files_omitted: 0,

@@ -15,11 +15,12 @@ use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, recv, se
 use rustix::process::{Gid, Pid, Uid, set_child_subreaper};
 use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
 
-use crate::protocol::{Command, Ended, Report, RunHeader};
+use crate::protocol::{Command, Ended, Report, RunHeader, Wiring};
 use crate::rootless;
 use crate::small_text::SmallText;
 use crate::stub::{Bench, Confinement, Descriptors, is_for, now_ns};
 use crate::tree::{self, SignalScope};
+use crate::wire;
 
 /// Files one workspace may hold. Each takes about a kilobyte of kernel memory.
 const INODES_MAX: u64 = 16384;
@@ -50,12 +51,16 @@ impl Ground {
     /// business, and are closed on the way.
     pub(crate) fn take(bench: &Bench) -> Result<Self, (Stage, Errno)> {
         match &bench.shared.confinement {
-            Confinement::Template(ruleset) => {
+            Confinement::Template { sealed, wired } => {
+                let ruleset = if bench.wiring == Wiring::Wired { wired } else { sealed };
                 let is_rootless = bench.shared.level == IsolationLevel::Rootless;
                 if is_rootless {
                     // Before any id is shown to a file system, which would refuse one that is not mapped.
                     rootless::map_to(bench.uid).map_err(at(Stage::MapIds))?;
                     rootless::empty_bounding_set().map_err(at(Stage::BoundingSet))?;
+                }
+                if bench.wiring == Wiring::Wired {
+                    wire::enter_own_network().map_err(at(Stage::Network))?;
                 }
                 close_all_but(bench, ruleset)?;
                 mount_proc(is_rootless).map_err(at(Stage::MountProc))?;
@@ -120,7 +125,11 @@ impl Ground {
     /// The program's rules.
     pub(crate) fn ruleset(&self, bench: &Bench) -> i32 {
         match (self, &bench.shared.confinement) {
-            (Self::Process { ruleset, .. }, _) | (_, Confinement::Template(ruleset)) => ruleset.as_raw_fd(),
+            (Self::Process { ruleset, .. }, _) => ruleset.as_raw_fd(),
+            (_, Confinement::Template { sealed, wired }) => match bench.wiring {
+                Wiring::Sealed => sealed.as_raw_fd(),
+                Wiring::Wired => wired.as_raw_fd(),
+            },
             // No ground but the process's comes of it. No descriptor is -1, and the child's step fails.
             (Self::Full | Self::Rootless, Confinement::Host { .. }) => -1,
         }

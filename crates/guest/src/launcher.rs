@@ -21,7 +21,7 @@ use rustix::process::{WaitId, WaitIdOptions, waitid};
 use rustix::thread::UnshareFlags;
 
 use crate::filter::Charge;
-use crate::protocol::Setup;
+use crate::protocol::{Setup, Wiring};
 use crate::rules::Grants;
 use crate::serve::Launcher;
 use crate::stub::{Confinement, Shared};
@@ -182,7 +182,8 @@ fn init(control: BorrowedFd<'_>, order: &Order) -> Result<(), LauncherError> {
         level,
         announced: order.announced,
         confinement,
-        filter: filter::assemble(&filter::program_rules(level, order.charge)),
+        filters: [Wiring::Sealed, Wiring::Wired]
+            .map(|wiring| filter::assemble(&filter::program_rules(level, wiring, order.charge))),
         start_clock,
     };
     let slots = slots
@@ -204,8 +205,9 @@ fn init(control: BorrowedFd<'_>, order: &Order) -> Result<(), LauncherError> {
 fn confinement(level: IsolationLevel, abi: u32) -> Result<(Confinement, Option<SignalScope>), LauncherError> {
     let failed = || call("make the landlock rules");
     if level != IsolationLevel::Process {
-        let ruleset = rules::of_template(abi).map_err(failed())?;
-        return Ok((Confinement::Template(ruleset), None));
+        let sealed = rules::of_template(abi, Wiring::Sealed).map_err(failed())?;
+        let wired = rules::of_template(abi, Wiring::Wired).map_err(failed())?;
+        return Ok((Confinement::Template { sealed, wired }, None));
     }
     if abi < rules::SCOPING_ABI {
         return Err(LauncherError::NoSignalScope { found: abi });

@@ -18,6 +18,7 @@ mod small_text;
 mod stub;
 mod template;
 mod tree;
+mod wire;
 
 pub use launcher::{ANNOUNCED, CHARGED, LAUNCHER_ARGUMENT, main_if_asked};
 pub use rollcage_sys::child::{ResourceLimit, Stage, WORKSPACE_DESCRIPTOR};

@@ -5,6 +5,8 @@
 //! [`Report`]s out. No message comes from, or is readable by, the program in the cage; decoding still trusts
 //! nothing, because a decoder that trusts is the first thing to break when that changes.
 
+use std::net::Ipv4Addr;
+
 use rollcage_sys::Errno;
 use rollcage_sys::child::{CGROUPS_MAX, RESOURCE_LIMITS_MAX, ResourceLimit, Stage};
 
@@ -79,15 +81,55 @@ impl Setup {
     }
 }
 
+/// Whether a cage has a network of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Wiring {
+    /// It has not, and its program may make no socket of a network.
+    #[default]
+    Sealed,
+    /// It has one with nothing but `lo`.
+    Wired,
+}
+
+/// A port of a host on the allow-list, as it is bound in the cage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// Where.
+    pub address: Ipv4Addr,
+    /// On which port.
+    pub port: u16,
+    /// Whether `lo` has to be given the address first.
+    pub needs_address: bool,
+}
+
+impl Listener {
+    fn to_word(self) -> u64 {
+        u64::from(self.address.to_bits()) << 32 | u64::from(self.port) << 1 | u64::from(self.needs_address)
+    }
+
+    fn from_word(word: u64) -> Option<Self> {
+        Some(Self {
+            address: Ipv4Addr::from_bits(u32::try_from(word >> 32).ok()?),
+            port: u16::try_from(word >> 1 & 0xffff_ffff >> 1).ok()?,
+            needs_address: word & 1 != 0,
+        })
+    }
+}
+
+/// Listeners of one request: with the DNS socket as many descriptors as one message carries.
+pub const LISTENERS_MAX: usize = 252;
+
 /// What the supervisor tells the launcher about a slot. Where there is no pid namespace to kill, [`Command::Kill`] is
 /// sent to the stub instead, on the slot's socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// Make the first cage of this slot. Later ones follow by themselves when one is reaped, so that the next
-    /// request finds its cage ready.
+    /// Make cages of this kind in this slot from now on. One of another kind that waits there is killed. Later ones follow
+    /// by themselves when one is reaped, so that the next request finds its cage ready.
     Start {
         /// Which slot.
         slot: u32,
+        /// Which kind.
+        wiring: Wiring,
     },
     /// Kill the cage, if it is still the one meant.
     Kill {
@@ -105,7 +147,7 @@ impl Command {
     /// As sent.
     pub fn encode(self) -> [u8; Self::BYTES] {
         let words = match self {
-            Self::Start { slot } => [1, u64::from(slot), 0],
+            Self::Start { slot, wiring } => [1, u64::from(slot), u64::from(wiring == Wiring::Wired)],
             Self::Kill { slot, generation } => [2, u64::from(slot), generation],
         };
         let mut out = [0; Self::BYTES];
@@ -122,7 +164,10 @@ impl Command {
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let slot = word_at(bytes, 1)?.try_into().ok()?;
         match word_at(bytes, 0)? {
-            1 => Some(Self::Start { slot }),
+            1 => {
+                let wiring = if word_at(bytes, 2)? == 0 { Wiring::Sealed } else { Wiring::Wired };
+                Some(Self::Start { slot, wiring })
+            }
             2 => Some(Self::Kill { slot, generation: word_at(bytes, 2)? }),
             _ => None,
         }
@@ -157,6 +202,8 @@ pub struct Ended {
 pub enum Report {
     /// The cage waits for a request.
     Waiting,
+    /// The sockets of the request's listeners are bound; carries them, the DNS socket first.
+    Listening,
     /// The program's process ended.
     Ended(Ended),
     /// The cage could not be made, or the program not executed.
@@ -206,6 +253,7 @@ impl Report {
             ],
             Self::Reaped { next_ready } => [3, generation, u64::from(next_ready), 0, 0, 0, 0, 0, 0, 0],
             Self::Waiting => [4, generation, 0, 0, 0, 0, 0, 0, 0, 0],
+            Self::Listening => [5, generation, 0, 0, 0, 0, 0, 0, 0, 0],
         };
         let mut out = [0; Self::BYTES];
         put_words(words, &mut out);
@@ -234,6 +282,7 @@ impl Report {
             },
             3 => Self::Reaped { next_ready: word(2)? != 0 },
             4 => Self::Waiting,
+            5 => Self::Listening,
             _ => return None,
         };
         Some((generation, report))
@@ -242,8 +291,8 @@ impl Report {
 
 /// A request as the stub receives it; carries [`RUN_DESCRIPTORS_FIXED`] descriptors and those of the cgroups.
 ///
-/// Layout: the words `generation, programs, arguments, variables, limits, entry, disk`, then for each limit the words
-/// `resource, soft, hard`, then the NUL-terminated strings in that order.
+/// Layout: the words `generation, programs, arguments, variables, limits, entry, disk, listeners`, then for each limit the
+/// words `resource, soft, hard`, then a word for each listener, then the NUL-terminated strings in that order.
 #[derive(Debug)]
 pub struct RunMessage<'a> {
     /// The cage it is meant for.
@@ -260,6 +309,8 @@ pub struct RunMessage<'a> {
     pub cgroup_entry: CgroupEntry,
     /// How large the workspace may grow, for a stub that made it.
     pub disk_bytes: u64,
+    /// What to bind for the supervisor's relay.
+    pub listeners: &'a [Listener],
 }
 
 /// Why a request cannot be sent.
@@ -276,7 +327,7 @@ pub enum RequestTooLarge {
     Nul,
 }
 
-const RUN_HEADER_WORDS: usize = 7;
+const RUN_HEADER_WORDS: usize = 8;
 
 impl RunMessage<'_> {
     /// As sent.
@@ -297,6 +348,7 @@ impl RunMessage<'_> {
         };
         out.extend(entry.to_ne_bytes());
         out.extend(self.disk_bytes.to_ne_bytes());
+        out.extend((self.listeners.len() as u64).to_ne_bytes());
         for limit in self.resource_limits.iter().take(RESOURCE_LIMITS_MAX) {
             out.extend(
                 [u64::from(limit.resource), limit.soft, limit.hard]
@@ -304,6 +356,7 @@ impl RunMessage<'_> {
                     .flat_map(|word| word.to_ne_bytes()),
             );
         }
+        out.extend(self.listeners.iter().flat_map(|listener| listener.to_word().to_ne_bytes()));
         let variables = self.variables.iter().map(String::as_str);
         for text in self.programs.iter().chain(self.arguments).copied().chain(variables) {
             if text.contains('\0') {
@@ -331,6 +384,10 @@ pub struct RunHeader {
     pub cgroup_entry: CgroupEntry,
     /// How large the workspace may grow.
     pub disk_bytes: u64,
+    /// How many listeners there are.
+    pub listeners_len: usize,
+    /// Where the listeners begin, in words.
+    listeners_at: usize,
     /// Where the strings begin.
     pub strings_at: usize,
 }
@@ -359,7 +416,12 @@ impl RunHeader {
             limit.soft = word_at(bytes, first + 1)?;
             limit.hard = word_at(bytes, first + 2)?;
         }
-        let strings_at = (RUN_HEADER_WORDS + 3 * resource_limits_len) * WORD;
+        let listeners_len = count(7)?;
+        if listeners_len > LISTENERS_MAX {
+            return None;
+        }
+        let listeners_at = RUN_HEADER_WORDS + 3 * resource_limits_len;
+        let strings_at = (listeners_at + listeners_len) * WORD;
         let strings = bytes.get(strings_at..)?;
         let terminated = strings.last().is_none_or(|last| *last == 0);
         if !terminated || strings.iter().filter(|byte| **byte == 0).count() != total {
@@ -372,8 +434,18 @@ impl RunHeader {
             resource_limits_len,
             cgroup_entry,
             disk_bytes: word_at(bytes, 6)?,
+            listeners_len,
+            listeners_at,
             strings_at,
         })
+    }
+}
+
+impl RunHeader {
+    /// The listeners in `bytes`, of which this is the header. Allocates nothing.
+    pub fn listeners(&self, bytes: &[u8]) -> impl Iterator<Item = Listener> {
+        (0..self.listeners_len)
+            .filter_map(move |index| word_at(bytes, self.listeners_at + index).and_then(Listener::from_word))
     }
 }
 

@@ -13,6 +13,7 @@ use rollcage_sys::landlock::{self, Handled, access};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
 use crate::host_files::{ETC_ENTRIES, HOST_TREES, is_wanted_in_etc};
+use crate::protocol::Wiring;
 
 const READ: u64 = access::EXECUTE | access::READ_FILE | access::READ_DIR;
 const WRITE: u64 = access::WRITE_FILE
@@ -58,8 +59,12 @@ fn handled(abi: u32) -> Handled {
 }
 
 /// Makes the ruleset of all cages that start from the template, in which the calling process must already be.
-pub(crate) fn of_template(abi: u32) -> Result<OwnedFd, Errno> {
-    let handled = handled(abi);
+pub(crate) fn of_template(abi: u32, wiring: Wiring) -> Result<OwnedFd, Errno> {
+    let mut handled = handled(abi);
+    if wiring == Wiring::Wired {
+        // The namespace is the cage's own, and there is nothing in it to keep away from.
+        handled.network = 0;
+    }
     let ruleset = landlock::create_ruleset(&handled)?;
     let allow = |path: &str, rights: u64| -> Result<(), Errno> {
         let beneath = openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;

@@ -16,7 +16,7 @@ use rustix::net::{SendFlags, send};
 use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 
 use crate::launcher::{LauncherError, call, receive};
-use crate::protocol::{Command, REQUEST_BYTES_MAX, REQUEST_STRINGS_MAX, Report, Setup};
+use crate::protocol::{Command, REQUEST_BYTES_MAX, REQUEST_STRINGS_MAX, Report, Setup, Wiring};
 use crate::stub::{self, Bench, Shared};
 use crate::tree::SignalScope;
 
@@ -41,6 +41,7 @@ struct Slot {
     stub_stack: Stack,
     live: Option<OwnedFd>,
     generation: u64,
+    wiring: Wiring,
 }
 
 impl Slot {
@@ -56,13 +57,20 @@ impl Slot {
             directories,
             index: setup.slot as usize,
             uid: setup.uid,
+            wiring: Wiring::Sealed,
             generation: 0,
             failure: Failure::default(),
             child_stack: Stack::new()?,
             buffer: Box::new([0; REQUEST_BYTES_MAX]),
             pointers: Box::new([ptr::null(); REQUEST_STRINGS_MAX]),
         });
-        Ok(Self { bench: Box::into_raw(bench), stub_stack: Stack::new()?, live: None, generation: 0 })
+        Ok(Self {
+            bench: Box::into_raw(bench),
+            stub_stack: Stack::new()?,
+            live: None,
+            generation: 0,
+            wiring: Wiring::Sealed,
+        })
     }
 
     /// For a slot whose stub is gone.
@@ -86,6 +94,7 @@ impl Slot {
         // SAFETY: no stub of this slot lives, so the bench is ours alone.
         let bench = unsafe { &mut *self.bench };
         bench.generation = self.generation;
+        bench.wiring = self.wiring;
         bench.failure.clear();
         let namespaces = match bench.shared.level {
             IsolationLevel::Full => CAGE_NAMESPACES,
@@ -170,7 +179,7 @@ impl Launcher {
 
     fn obey(&mut self, command: Option<Command>) {
         match command {
-            Some(Command::Start { slot }) => self.start(slot as usize),
+            Some(Command::Start { slot, wiring }) => self.set(slot as usize, wiring),
             Some(Command::Kill { slot, generation }) => {
                 let Some(slot) = self.slots.get(slot as usize) else { return };
                 if let Some(pidfd) = slot.live.as_ref().filter(|_| slot.generation == generation) {
@@ -179,6 +188,21 @@ impl Launcher {
                 }
             }
             None => {}
+        }
+    }
+
+    /// Makes the slot's cages of this kind from now on.
+    fn set(&mut self, index: usize, wiring: Wiring) {
+        let Some(slot) = self.slots.get_mut(index) else { return };
+        let is_other = slot.wiring != wiring;
+        slot.wiring = wiring;
+        match &slot.live {
+            // The next follows when it is reaped.
+            Some(pidfd) if is_other => {
+                let _sent = pidfd_send_signal(pidfd, Signal::KILL);
+            }
+            Some(_) => {}
+            None => self.start(index),
         }
     }
 

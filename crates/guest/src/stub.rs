@@ -23,9 +23,10 @@ use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlag
 use crate::ground::Ground;
 use crate::protocol::{
     CgroupEntry, Command, REQUEST_BYTES_MAX, REQUEST_STRINGS_MAX, RUN_DESCRIPTORS_FIXED, RUN_DESCRIPTORS_MAX,
-    Report, RunHeader,
+    Report, RunHeader, Wiring,
 };
 use crate::rules::Grants;
+use crate::wire;
 
 /// What all stubs share: made once, never changed.
 #[derive(Debug)]
@@ -34,8 +35,8 @@ pub(crate) struct Shared {
     /// Whether stubs say that they wait; see [`Report::Waiting`].
     pub(crate) announced: bool,
     pub(crate) confinement: Confinement,
-    /// What each program takes on besides the launcher's own filter.
-    pub(crate) filter: Vec<Instruction>,
+    /// What each program takes on besides the launcher's own filter, without a network and with one.
+    pub(crate) filters: [Vec<Instruction>; 2],
     /// See [`crate::protocol::start_clock_offset`].
     pub(crate) start_clock: SharedWords,
 }
@@ -43,8 +44,8 @@ pub(crate) struct Shared {
 /// Where programs' Landlock rules come from; see `rules.rs`.
 #[derive(Debug)]
 pub(crate) enum Confinement {
-    /// One ruleset for all.
-    Template(OwnedFd),
+    /// One ruleset for all that have a network, and one for all that have not.
+    Template { sealed: OwnedFd, wired: OwnedFd },
     /// One for each cage, made of what all may see of the host and its own directories; and the ruleset that keeps a
     /// stub's signals to its own tree.
     Host { grants: Grants, signals: OwnedFd },
@@ -59,6 +60,7 @@ pub(crate) struct Bench {
     pub(crate) directories: Option<[OwnedFd; 2]>,
     pub(crate) index: usize,
     pub(crate) uid: u32,
+    pub(crate) wiring: Wiring,
     pub(crate) generation: u64,
     pub(crate) failure: Failure,
     pub(crate) child_stack: Stack,
@@ -97,6 +99,11 @@ fn serve(bench: &mut Bench) -> Result<(), (Stage, Errno)> {
     let malformed = (Stage::Receive, Errno::BADMSG);
     let header = bench.buffer.get(..request_bytes).and_then(RunHeader::decode).ok_or(malformed)?;
     ground.lay_out(&header, &descriptors)?;
+    if header.listeners_len > 0 {
+        let listeners = header.listeners(bench.buffer.get(..request_bytes).unwrap_or_default());
+        wire::hand_over_listeners(bench.socket.as_fd(), bench.generation, listeners)
+            .map_err(|errno| (Stage::Listen, errno))?;
+    }
     let prepared = prepare(bench, &ground, request_bytes, &header, &descriptors).ok_or(malformed)?;
     let into_cgroup = match header.cgroup_entry {
         CgroupEntry::CloneInto => descriptors.cgroups[0].as_ref().map(OwnedFd::as_fd),
@@ -232,6 +239,11 @@ fn prepare(
     if (header.cgroup_entry == CgroupEntry::None) != descriptors.cgroups[0].is_none() {
         return None;
     }
+    let [sealed, wired] = &bench.shared.filters;
+    let filter = match bench.wiring {
+        Wiring::Sealed => sealed,
+        Wiring::Wired => wired,
+    };
     let has_namespaces = bench.shared.level != IsolationLevel::Process;
     let mut cgroups = [-1; CGROUPS_MAX];
     if header.cgroup_entry == CgroupEntry::Tasks {
@@ -251,8 +263,8 @@ fn prepare(
         uid: bench.uid,
         gid: bench.uid,
         landlock: ground.ruleset(bench),
-        filter: bench.shared.filter.as_ptr(),
-        filter_len: bench.shared.filter.len(),
+        filter: filter.as_ptr(),
+        filter_len: filter.len(),
         programs: starts[0],
         argv: starts[1],
         envp: starts[2],

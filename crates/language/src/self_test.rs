@@ -156,6 +156,7 @@ mod tests {
             stdout: Captured::whole(stdout),
             stderr: Captured::whole("note\n"),
             usage: Usage::default(),
+            network: rollcage_types::NetworkLog::default(),
             enforcement: Arc::new(Enforcement::nothing(IsolationLevel::Full)),
             files: Vec::new(),
             files_omitted: 0,

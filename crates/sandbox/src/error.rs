@@ -102,6 +102,12 @@ pub enum SandboxError {
         #[source]
         source: io::Error,
     },
+    /// The level has no network to give.
+    #[error("a network ({level}) needs a namespace, and level process has none")]
+    NoNetwork {
+        /// What was asked for.
+        level: &'static str,
+    },
     /// The files of the request do not fit the disk limit.
     #[error("the files of the request do not fit the disk limit ({path} is where it was reached)")]
     FilesTooLarge {
@@ -160,6 +166,7 @@ impl SandboxError {
             Self::Exec { .. }
             | Self::Request(_)
             | Self::NoProgram
+            | Self::NoNetwork { .. }
             | Self::Place { .. }
             | Self::FilesTooLarge { .. } => false,
             Self::Cage { .. }

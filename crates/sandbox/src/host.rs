@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use rollcage_guest::WORKSPACE_DESCRIPTOR;
-use rollcage_guest::protocol::start_clock_offset;
+use rollcage_guest::protocol::{Wiring, start_clock_offset};
 use rollcage_types::{Enforcement, ExecOutcome, ExecRequest, IsolationLevel, MechanismState};
 use rustix::event::EventfdFlags;
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
@@ -120,7 +120,7 @@ impl Host {
 
     /// Runs one program in a fresh cage and waits for it. Blocks the calling thread, first for a free slot.
     pub fn run(&self, request: &ExecRequest, cancel: &Cancel) -> Result<ExecOutcome, SandboxError> {
-        let mut lease = self.lease();
+        let mut lease = self.lease(supervise::wiring(&request.network));
         let setting = Setting {
             control: self.launcher.control(),
             sharing: self.sharing,
@@ -155,10 +155,13 @@ impl Host {
         }
     }
 
-    fn lease(&self) -> Lease<'_> {
+    /// The slot that has rested longest, of those where a cage of this kind waits if there are any: the others are the
+    /// pool from which networks come, and made of another kind only in need.
+    fn lease(&self, wiring: Wiring) -> Lease<'_> {
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
-            if let Some(slot) = free.pop_front() {
+            let fitting = free.iter().position(|slot| slot.wiring() == wiring).unwrap_or(0);
+            if let Some(slot) = free.remove(fitting) {
                 return Lease { host: self, slot: Some(slot) };
             }
             free = self.freed.wait(free).unwrap_or_else(PoisonError::into_inner);

@@ -1,10 +1,12 @@
 //! From a request to the message a cage understands.
 
 use std::borrow::Cow;
+use std::net::Ipv4Addr;
 
 use rollcage_guest::ResourceLimit;
-use rollcage_guest::protocol::RunMessage;
-use rollcage_types::{ExecRequest, Limits};
+use rollcage_guest::protocol::{Listener, RunMessage};
+use rollcage_types::network::HostKind;
+use rollcage_types::{ExecRequest, Limits, NetworkAccess};
 
 use crate::error::SandboxError;
 use crate::slot::Slot;
@@ -72,6 +74,7 @@ pub(crate) fn encode(
         .filter(|(name, _)| !overridden(name))
         .map(|(name, value)| format!("{name}={}", here(value)));
     let given = request.env_vars.iter().map(|(name, value)| format!("{name}={value}"));
+    let listeners = listeners(&request.network);
     RunMessage {
         generation: slot.generation(),
         programs: &paths.iter().map(String::as_str).collect::<Vec<_>>(),
@@ -80,9 +83,31 @@ pub(crate) fn encode(
         resource_limits: &resource_limits(&request.limits, backstops),
         cgroup_entry: slot.cgroup_entry(),
         disk_bytes: workspace::size(&request.limits),
+        listeners: &listeners.iter().map(|(_, listener)| *listener).collect::<Vec<_>>(),
     }
     .encode()
     .map_err(SandboxError::Request)
+}
+
+/// What is bound in the cage for each port of each host, with the host's position in the list.
+pub(crate) fn listeners(network: &NetworkAccess) -> Vec<(usize, Listener)> {
+    let NetworkAccess::Allow(list) = network else { return Vec::new() };
+    let mut listeners = Vec::new();
+    for (position, entry) in list.entries().iter().enumerate() {
+        let (address, needs_address) = match entry.host().kind() {
+            // The C library knows this name itself, and asks nobody for the address of an address.
+            HostKind::Localhost => (Ipv4Addr::LOCALHOST, false),
+            HostKind::Address(address) => (address, !address.is_loopback()),
+            HostKind::Named => {
+                (list.cage_address(position).expect("the position is one of the list's"), false)
+            }
+        };
+        for (index, &port) in entry.ports().iter().enumerate() {
+            let needs_address = needs_address && index == 0;
+            listeners.push((position, Listener { address, port, needs_address }));
+        }
+    }
+    listeners
 }
 
 /// Per-process limits. Memory is not among them unless nothing else limits it: RLIMIT_AS breaks runtimes that reserve

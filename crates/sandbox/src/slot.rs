@@ -4,7 +4,7 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rollcage_guest::protocol::{CgroupEntry, Command, Report};
+use rollcage_guest::protocol::{CgroupEntry, Command, Report, Wiring};
 use rollcage_types::IsolationLevel;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -69,6 +69,10 @@ pub(crate) struct Slot {
     stage: Stage,
     /// The last that said so.
     waiting: Option<Waiting>,
+    /// The kind of cage that waits, or will.
+    wiring: Wiring,
+    /// What the cage in use bound for the relay.
+    sockets: Vec<OwnedFd>,
 }
 
 impl Slot {
@@ -87,6 +91,8 @@ impl Slot {
             generation: 0,
             stage: Stage::Empty,
             waiting: None,
+            wiring: Wiring::Sealed,
+            sockets: Vec::new(),
         }
     }
 
@@ -100,20 +106,46 @@ impl Slot {
         self.generation
     }
 
-    /// Sees the last cage off and makes sure of the next.
-    pub(crate) fn ready(&mut self, control: BorrowedFd<'_>) -> Result<(), SandboxError> {
+    /// The kind of cage that waits here, or will.
+    pub(crate) const fn wiring(&self) -> Wiring {
+        self.wiring
+    }
+
+    /// Sees the last cage off and makes sure of the next, of this kind.
+    pub(crate) fn ready(&mut self, control: BorrowedFd<'_>, wiring: Wiring) -> Result<(), SandboxError> {
         if self.stage == Stage::Live {
             self.await_reaped()?;
+        }
+        self.sockets.clear();
+        if self.wiring != wiring {
+            self.rewire(control, wiring)?;
         }
         // An eventfd left readable by a cancellation that came too late would cancel this run.
         let mut stale = [0; 8];
         let _drained = rustix::io::read(&self.waker, &mut stale);
         if self.stage == Stage::Empty {
-            command(control, Command::Start { slot: self.fixture.index })?;
+            command(control, Command::Start { slot: self.fixture.index, wiring })?;
         }
         self.stage = Stage::Live;
         self.generation += 1;
         if self.fixture.announced { self.await_waiting() } else { Ok(()) }
+    }
+
+    /// Has the slot's cages made of another kind. The one that waits ends for it.
+    fn rewire(&mut self, control: BorrowedFd<'_>, wiring: Wiring) -> Result<(), SandboxError> {
+        self.wiring = wiring;
+        if self.stage == Stage::Ready {
+            command(control, Command::Start { slot: self.fixture.index, wiring })?;
+            self.generation += 1;
+            self.stage = Stage::Live;
+            self.await_reaped()?;
+        }
+        Ok(())
+    }
+
+    /// The sockets that the cage in use has bound: the DNS socket, then the listeners in the order asked for.
+    pub(crate) fn take_sockets(&mut self) -> Vec<OwnedFd> {
+        std::mem::take(&mut self.sockets)
     }
 
     fn await_waiting(&mut self) -> Result<(), SandboxError> {
@@ -124,7 +156,7 @@ impl Slot {
                     return Err(SandboxError::Cage { stage, source: errno.into() });
                 }
                 Some(Report::Reaped { .. }) => return Err(SandboxError::StubLost),
-                Some(Report::Waiting | Report::Ended(_)) => {}
+                Some(Report::Waiting | Report::Listening | Report::Ended(_)) => {}
             }
         }
         Ok(())
@@ -180,12 +212,16 @@ impl Slot {
     /// the next cage, and must be there for the run that gets it.
     pub(crate) fn next_report(&mut self) -> Result<Option<Report>, SandboxError> {
         while self.stage == Stage::Live {
-            let Some(arrived) = reports::receive(self.socket.as_fd(), self.fixture.announced)? else {
+            let with_more = self.fixture.announced || self.wiring == Wiring::Wired;
+            let Some(arrived) = reports::receive(self.socket.as_fd(), with_more)? else {
                 return Ok(None);
             };
-            let Arrived { generation, report, process, workspace } = arrived;
+            let Arrived { generation, report, process, descriptors } = arrived;
             if report == Report::Waiting {
+                let workspace = descriptors.try_into().ok();
                 self.waiting = Some(Waiting { generation, process, workspace });
+            } else if report == Report::Listening && generation == self.generation {
+                self.sockets = descriptors;
             }
             if generation == self.generation {
                 if let Report::Reaped { next_ready } = report {

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rollcage_guest::Stage;
-use rollcage_guest::protocol::{Ended, Report, start_clock_offset};
+use rollcage_guest::protocol::{Ended, Report, Wiring, start_clock_offset};
 use rollcage_types::{
-    ByteSize, Enforcement, ExecOutcome, ExecRequest, IsolationLevel, LimitKind, Limits, Usage,
+    ByteSize, Enforcement, ExecOutcome, ExecRequest, IsolationLevel, LimitKind, Limits, NetworkAccess,
+    NetworkLog, Usage,
 };
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -22,6 +23,7 @@ use crate::capture::{CHUNK, Stream};
 use crate::cgroup::GroupError;
 use crate::collect::{self, ExecuteBit};
 use crate::error::SandboxError;
+use crate::network::Relay;
 use crate::outcome::{Ending, Evidence, Killed, termination, wall_time};
 use crate::plan::{self, Backstops};
 use crate::slot::{CAGE_WAIT, Slot};
@@ -47,13 +49,25 @@ pub(crate) fn run(
     request: &ExecRequest,
     cancel: &Cancel,
 ) -> Result<ExecOutcome, SandboxError> {
-    slot.ready(setting.control)?;
+    let wiring = wiring(&request.network);
+    if wiring == Wiring::Wired && slot.fixture.level == IsolationLevel::Process {
+        return Err(SandboxError::NoNetwork { level: request.network.level().as_str() });
+    }
+    slot.ready(setting.control, wiring)?;
     let outcome =
         Run::start(setting, slot, request).and_then(|run| run.supervise(setting, slot, request, cancel));
     if outcome.is_err() {
         slot.abandon(setting.control);
     }
     outcome
+}
+
+/// The kind of cage that a network takes.
+pub(crate) const fn wiring(network: &NetworkAccess) -> Wiring {
+    match network {
+        NetworkAccess::None => Wiring::Sealed,
+        NetworkAccess::Loopback | NetworkAccess::Allow(_) => Wiring::Wired,
+    }
 }
 
 fn system(action: &'static str) -> impl FnOnce(Errno) -> SandboxError {
@@ -93,6 +107,8 @@ struct Run {
     /// When the cage began to come to its end: it was killed, or its program ended.
     closing_at: Option<Duration>,
     reaped: bool,
+    /// What serves the hosts that the program may reach.
+    relay: Option<Relay>,
 }
 
 impl Run {
@@ -130,6 +146,7 @@ impl Run {
             ended: None,
             closing_at: None,
             reaped: false,
+            relay: None,
         };
         run.feed(&request.stdin)?;
         Ok(run)
@@ -153,6 +170,9 @@ impl Run {
             self.read_output(&mut buffer)?;
             self.feed(&request.stdin)?;
             while let Some(report) = slot.next_report()? {
+                if report == Report::Listening {
+                    self.relay = Some(relay_for(request, slot.take_sockets())?);
+                }
                 self.hear(report, request)?;
             }
             self.intervene(setting, slot, request, cancel)?;
@@ -357,7 +377,7 @@ impl Run {
                 return Err(SandboxError::Cage { stage, source: errno.into() });
             }
             Report::Reaped { .. } => self.reaped = true,
-            Report::Waiting => {}
+            Report::Waiting | Report::Listening => {}
         }
         Ok(())
     }
@@ -400,6 +420,7 @@ impl Run {
             output: ByteSize::bytes(output),
             disk: ByteSize::bytes(self.ended.map_or(0, |ended| ended.disk_used)),
         };
+        let network = self.relay.take().map_or_else(|| Ok(NetworkLog::default()), network_log)?;
         let execute_bit = match slot.fixture.level {
             IsolationLevel::Full | IsolationLevel::Rootless => ExecuteBit::Kept,
             IsolationLevel::Process => ExecuteBit::Inferred,
@@ -408,6 +429,7 @@ impl Run {
             .map_err(system("read files back from the workspace"))?;
         Ok(ExecOutcome {
             termination,
+            network,
             stdout: self.stdout.finish(),
             stderr: self.stderr.finish(),
             usage,
@@ -416,6 +438,29 @@ impl Run {
             files_omitted: collected.omitted,
         })
     }
+}
+
+fn relay_for(request: &ExecRequest, sockets: Vec<OwnedFd>) -> Result<Relay, SandboxError> {
+    let failed = |source| SandboxError::System { action: "serve the hosts of the allow-list", source };
+    let NetworkAccess::Allow(list) = &request.network else { return Err(SandboxError::StubLost) };
+    let mut sockets = sockets.into_iter();
+    let dns = sockets.next().ok_or(SandboxError::StubLost)?;
+    let listeners = plan::listeners(&request.network)
+        .into_iter()
+        .zip(sockets)
+        .map(|((position, listener), socket)| (position, listener.port, socket))
+        .collect();
+    Relay::start(list, dns, listeners).map_err(failed)
+}
+
+/// What a relay saw. Where it failed itself, what the program did may be a consequence and is no outcome.
+fn network_log(relay: Relay) -> Result<NetworkLog, SandboxError> {
+    let failed = |source| SandboxError::System { action: "serve the hosts of the allow-list", source };
+    let log = relay.finish().map_err(failed)?;
+    if log.failures_of_ours > 0 {
+        return Err(SandboxError::HostExhausted { resource: "descriptors, memory or threads for the relay" });
+    }
+    Ok(log)
 }
 
 /// Which end of a pipe is ours.

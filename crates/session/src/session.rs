@@ -8,8 +8,8 @@ use std::sync::Arc;
 use rollcage_language::{Language, SessionKind};
 use rollcage_sandbox::{Cancel, Host};
 use rollcage_types::{
-    CapturePlan, Collect, ExecOutcome, ExecRequest, FileEntry, LimitOverrides, Limits, RelativePath,
-    Termination,
+    CapturePlan, Collect, ExecOutcome, ExecRequest, FileEntry, LimitOverrides, Limits, NetworkAccess,
+    RelativePath, Termination,
 };
 
 use crate::cell::{Cell, CellEffect, CellOutcome, CellStage, LostReason};
@@ -262,7 +262,9 @@ impl Session {
             Collect::Files(self.spec.collect.iter().cloned().chain([driver::report_path()]).collect());
         let stdin = Arc::clone(&cell.stdin);
         let capture = self.spec.capture;
-        Ok(ExecRequest { argv: argv.to_vec(), env_vars, stdin, files, limits, capture, collect })
+        // Earlier cells are replayed, and no host may see them twice.
+        let network = NetworkAccess::None;
+        Ok(ExecRequest { argv: argv.to_vec(), env_vars, stdin, files, limits, capture, collect, network })
     }
 
     fn alone_request(&self, cell: &Cell, files: Vec<FileEntry>) -> ExecRequest {

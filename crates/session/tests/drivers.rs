@@ -69,6 +69,7 @@ fn outcome(termination: Termination, stdout: &[u8], stderr: &str, files: Vec<Fil
             wall_time: Duration::from_secs(2),
             ..Usage::default()
         },
+        network: rollcage_types::NetworkLog::default(),
         enforcement: Arc::new(Enforcement::nothing(IsolationLevel::Full)),
         files,
         files_omitted: 0,

@@ -55,6 +55,8 @@ stages! {
     Subreaper = 4, "adopt the program's orphans";
     /// The stub without a pid namespace gives up signalling all but its own tree.
     SignalScope = 5, "scope the signals of the cage's first process";
+    /// The stub of a cage with a network enters one of its own.
+    Network = 31, "make the cage's own network";
     /// The stub closes what it must not keep.
     CloseLaunchers = 6, "close the launcher's descriptors";
     /// The stub mounts /proc for the new pid namespace.
@@ -73,6 +75,8 @@ stages! {
     ResizeWorkspace = 13, "set the workspace's size";
     /// The stub without a mount namespace makes rules for this program's directory.
     Rules = 14, "make the program's landlock rules";
+    /// The stub binds what the supervisor's relay will serve.
+    Listen = 32, "bind the relay's sockets in the cage's network";
     /// The stub clones the program's process.
     CloneChild = 15, "clone the program's process";
     /// The child enters its cgroup.

@@ -11,6 +11,7 @@ pub mod child;
 pub mod clone;
 pub mod descriptors;
 pub mod identity;
+pub mod interface;
 pub mod landlock;
 pub mod mapping;
 pub mod mount;

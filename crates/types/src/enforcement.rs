@@ -41,14 +41,6 @@ impl fmt::Display for IsolationLevel {
     }
 }
 
-/// What a run may reach over the network.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum NetworkLevel {
-    /// Nothing: an empty namespace, and no socket family but AF_UNIX.
-    #[default]
-    None,
-}
-
 /// One thing that confines or accounts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Mechanism {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::capture::{CapturePlan, Captured};
 use crate::enforcement::Enforcement;
 use crate::limits::{Limits, Usage};
+use crate::network::{NetworkAccess, NetworkLog};
 use crate::path::RelativePath;
 
 /// A file placed in, or taken from, a workspace.
@@ -55,6 +56,8 @@ pub struct ExecRequest {
     pub capture: CapturePlan,
     /// Files to read back.
     pub collect: Collect,
+    /// What it may reach over the network.
+    pub network: NetworkAccess,
 }
 
 impl ExecRequest {
@@ -68,6 +71,7 @@ impl ExecRequest {
             limits: Limits::default(),
             capture: CapturePlan::default(),
             collect: Collect::Nothing,
+            network: NetworkAccess::None,
         }
     }
 }
@@ -173,6 +177,8 @@ pub struct ExecOutcome {
     pub stderr: Captured,
     /// What it used.
     pub usage: Usage,
+    /// What it did on the network, where it was allowed hosts.
+    pub network: NetworkLog,
     /// What confined it. Shared, because it is the same for every run of a host.
     pub enforcement: Arc<Enforcement>,
     /// Files read back, as [`Collect`] asked; sorted by path.

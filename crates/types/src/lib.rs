@@ -10,13 +10,15 @@ mod enforcement;
 mod exec;
 mod ids;
 mod limits;
+pub mod network;
 mod path;
 mod units;
 
 pub use capture::{CapturePlan, Captured};
-pub use enforcement::{Enforcement, IsolationLevel, Mechanism, MechanismState, NetworkLevel};
+pub use enforcement::{Enforcement, IsolationLevel, Mechanism, MechanismState};
 pub use exec::{Collect, ExecOutcome, ExecRequest, FileEntry, LimitKind, Termination};
 pub use ids::{ProblemId, RunId, TaskId, TrajectoryId};
 pub use limits::{LimitOverrides, Limits, Usage};
+pub use network::{AllowList, NetworkAccess, NetworkLevel, NetworkLog};
 pub use path::{RelativePath, RelativePathError};
 pub use units::{ByteSize, UnitError, format_duration, parse_duration};

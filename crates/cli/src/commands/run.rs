@@ -15,6 +15,7 @@ use crate::failure::Failure;
 use crate::interrupt::cancellable;
 use crate::language_files::LanguagesOption;
 use crate::limit_options::LimitOptions;
+use crate::network_options::NetworkOptions;
 use crate::run_report;
 use crate::{host, program_file, toolchain};
 
@@ -42,6 +43,8 @@ pub(crate) struct Args {
     json: bool,
     #[command(flatten)]
     languages: LanguagesOption,
+    #[command(flatten)]
+    network: NetworkOptions,
     #[command(flatten)]
     cages: CageOptions,
     #[command(flatten)]
@@ -95,10 +98,12 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
 fn run_program(program: Program, cancel: &Cancel) -> Result<u8, Failure> {
     let Program { language, source, stdin, options } = program;
     let host = host::start_with(1, options.cages.host_config(None))?;
+    let network = options.network.access()?;
     let mut limits = None;
     let adjust = |request: &mut ExecRequest| {
         request.limits = language.run_limits(&options.limits.overrides());
         request.stdin = stdin;
+        request.network = network;
         request.argv.extend(options.args);
         if !options.json {
             // Everything up to the limit, so that what is printed is what the program wrote.

@@ -79,6 +79,7 @@ impl Compiled {
             SandboxError::Place { .. }
             | SandboxError::Request(_)
             | SandboxError::NoProgram
+            | SandboxError::NoNetwork { .. }
             | SandboxError::Cage { .. }
             | SandboxError::System { .. }
             | SandboxError::NotReady { .. }

@@ -202,6 +202,7 @@ mod tests {
             stdout: Captured::whole(said),
             stderr: Captured::default(),
             usage: Usage::default(),
+            network: rollcage_types::NetworkLog::default(),
             enforcement: Arc::new(Enforcement::nothing(IsolationLevel::Full)),
             files: Vec::new(),
             files_omitted: 0,

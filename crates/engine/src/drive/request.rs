@@ -136,6 +136,7 @@ impl Trial {
             SandboxError::Place { .. }
             | SandboxError::Request(_)
             | SandboxError::NoProgram
+            | SandboxError::NoNetwork { .. }
             | SandboxError::Cage { .. }
             | SandboxError::System { .. }
             | SandboxError::NotReady { .. }

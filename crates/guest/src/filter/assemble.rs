@@ -175,6 +175,7 @@ mod tests_of_meaning {
 
     use super::super::Charge;
     use super::*;
+    use crate::protocol::Wiring;
 
     /// Runs the program on one call, as the kernel would.
     fn run(program: &[Instruction], architecture: u32, number: u32, arguments: [u64; 6]) -> u32 {
@@ -253,7 +254,9 @@ mod tests_of_meaning {
         check_whole_table(&super::super::launcher_rules());
         for level in IsolationLevel::ALL {
             for charge in [Charge::Group, Charge::Nobody] {
-                check_whole_table(&super::super::program_rules(level, charge));
+                for wiring in [Wiring::Sealed, Wiring::Wired] {
+                    check_whole_table(&super::super::program_rules(level, wiring, charge));
+                }
             }
         }
     }

@@ -7,9 +7,12 @@
 
 use std::collections::BTreeMap;
 
-use libc::{EAFNOSUPPORT, ENOMEM, ENOSYS, ENOTTY, EPERM, c_long};
+use libc::{EAFNOSUPPORT, ENOMEM, ENOSYS, ENOTTY, EPERM, c_int, c_long};
+use rollcage_sys::interface;
 
 use rollcage_types::IsolationLevel;
+
+use crate::protocol::Wiring;
 
 use super::assemble::{Rule, Rules};
 use super::shared_ground::{keeping_memory_in_processes, sharing_a_uid, sharing_the_host};
@@ -122,7 +125,7 @@ const NEW_NAMESPACES: i32 = libc::CLONE_NEWNS
 
 /// What ioctl(2) may ask of a pipe, a socket or a file. All else is answered as if the file did not know it, drivers
 /// and file systems having more of these than anyone has looked at.
-const IOCTLS: [u32; 9] = [
+const IOCTLS: [u32; 11] = [
     0x5401,      // TCGETS: is it a terminal?
     0x802c_542a, // TCGETS2: the same
     0x540f,      // TIOCGPGRP
@@ -132,6 +135,9 @@ const IOCTLS: [u32; 9] = [
     0x5421,      // FIONBIO
     0x5450,      // FIONCLEX
     0x5451,      // FIOCLEX
+    // For stubs; a program has not the privilege.
+    interface::SET_FLAGS,
+    interface::SET_ADDRESS,
 ];
 
 /// fcntl's F_NOTIFY, which like inotify(7), listed nowhere here, tells what others do with the files all cages see.
@@ -161,6 +167,15 @@ pub(super) fn number(call: c_long) -> u32 {
     u32::try_from(call).expect("system call numbers are small and positive")
 }
 
+/// Families of sockets that a program may make without a network, and with one of its own.
+const SEALED_FAMILIES: [c_int; 1] = [libc::AF_UNIX];
+const WIRED_FAMILIES: [c_int; 3] = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6];
+
+fn of_families(families: &[c_int]) -> Rule {
+    let values = families.iter().map(|family| family.cast_unsigned()).collect();
+    Rule::AllowIf { argument: 0, mask: u32::MAX, values, errno: EAFNOSUPPORT }
+}
+
 /// What the launcher itself runs under once it is set up, and so everything it clones: all rules but those that
 /// would keep it from making cages. Compiling a long filter takes the kernel longer than making the cage's mounts,
 /// so it is done once, here, and not for each program.
@@ -170,14 +185,8 @@ pub(crate) fn launcher_rules() -> Rules {
         listed.extend(group.iter().map(|call| (number(*call), Rule::Allow)));
     }
     listed.extend(REFUSED.iter().map(|call| (number(*call), Rule::Fail(EPERM))));
-    let only_unix = |argument| Rule::AllowIf {
-        argument,
-        mask: u32::MAX,
-        values: vec![libc::AF_UNIX.cast_unsigned()],
-        errno: EAFNOSUPPORT,
-    };
-    listed.insert(number(libc::SYS_socket), only_unix(0));
-    listed.insert(number(libc::SYS_socketpair), only_unix(0));
+    listed.insert(number(libc::SYS_socket), of_families(&WIRED_FAMILIES));
+    listed.insert(number(libc::SYS_socketpair), of_families(&SEALED_FAMILIES));
     listed.insert(number(libc::SYS_clone), Rule::Allow);
     listed.extend(CAGE_MAKING.iter().map(|call| (number(*call), Rule::Allow)));
     let known = Rule::AllowIf { argument: 1, mask: u32::MAX, values: IOCTLS.to_vec(), errno: ENOTTY };
@@ -207,7 +216,7 @@ pub(crate) enum Charge {
 }
 
 /// What each program takes on besides [`launcher_rules`]. The stricter answer of two filters holds.
-pub(crate) fn program_rules(level: IsolationLevel, charge: Charge) -> Rules {
+pub(crate) fn program_rules(level: IsolationLevel, wiring: Wiring, charge: Charge) -> Rules {
     let mut listed: BTreeMap<_, _> =
         CAGE_MAKING.iter().map(|call| (number(*call), Rule::Fail(EPERM))).collect();
     // A filter cannot read clone3's flags; libraries fall back to clone on ENOSYS.
@@ -215,6 +224,9 @@ pub(crate) fn program_rules(level: IsolationLevel, charge: Charge) -> Rules {
     let no_namespaces =
         Rule::AllowIf { argument: 0, mask: NEW_NAMESPACES.cast_unsigned(), values: vec![0], errno: EPERM };
     listed.insert(number(libc::SYS_clone), no_namespaces);
+    if wiring == Wiring::Sealed {
+        listed.insert(number(libc::SYS_socket), of_families(&SEALED_FAMILIES));
+    }
     match level {
         IsolationLevel::Full => {}
         IsolationLevel::Rootless => sharing_a_uid(&mut listed),

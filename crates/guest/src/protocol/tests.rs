@@ -16,6 +16,7 @@ fn a_request_reads_back() {
         resource_limits: &[limit(5), limit(6)],
         cgroup_entry: CgroupEntry::CloneInto,
         disk_bytes: 1 << 20,
+        listeners: &[],
     };
     let bytes = message.encode().unwrap();
     let header = RunHeader::decode(&bytes).unwrap();
@@ -35,6 +36,7 @@ fn oversized_requests_are_refused_by_name() {
             resource_limits: &[],
             cgroup_entry: CgroupEntry::Tasks,
             disk_bytes: 1 << 20,
+            listeners: &[],
         }
         .encode()
     };
@@ -60,11 +62,14 @@ fn reports_commands_and_setups_read_back() {
         Report::Failed { stage: Stage::Exec, errno: Errno::NOENT },
         Report::Reaped { next_ready: true },
         Report::Waiting,
+        Report::Listening,
     ];
     for report in reports {
         assert_eq!(Report::decode(&report.encode(3)), Some((3, report)));
     }
-    for command in [Command::Start { slot: 4 }, Command::Kill { slot: 5, generation: 6 }] {
+    for command in
+        [Command::Start { slot: 4, wiring: Wiring::Wired }, Command::Kill { slot: 5, generation: 6 }]
+    {
         assert_eq!(Command::decode(&command.encode()), Some(command));
     }
     let setup = Setup { slot: 1, uid: 2 };
@@ -92,6 +97,7 @@ proptest! {
             resource_limits: &[limit(1)],
             cgroup_entry: CgroupEntry::Tasks,
             disk_bytes: 1 << 20,
+        listeners: &[],
         };
         let mut bytes = message.encode().unwrap();
         let at = at % bytes.len();

@@ -6,34 +6,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use rollcage_types::network::AddressClass;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, socket_with};
-
-/// What an address is that no name may stand for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum AddressClass {
-    /// Not an address of anything.
-    #[error("which is no address")]
-    Unspecified,
-    /// Services that trust whoever is on the machine.
-    #[error("a loopback address")]
-    Loopback,
-    /// Networks behind the host's router, those of providers (RFC 6598) among them.
-    #[error("a private address")]
-    Private,
-    /// Neighbours on the wire; where clouds keep the machine's credentials.
-    #[error("a link-local address")]
-    LinkLocal,
-    /// More than one host.
-    #[error("a multicast address")]
-    Multicast,
-    /// Set aside for purposes that are not a host on the internet: documentation, tests, tunnels, the future.
-    #[error("a reserved address")]
-    Reserved,
-    /// An address of this machine, by which its services can be reached like by a loopback address.
-    #[error("an address of this machine")]
-    ThisMachine,
-}
 
 /// Says what is wrong with `address`; `None` if it lies in the public internet and is not ours.
 pub(super) fn inside(address: IpAddr) -> Option<AddressClass> {

@@ -14,9 +14,9 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with, sockopt};
 
 use super::address;
-use super::allow::{HostKind, HostName};
 use super::flows::Flows;
-use super::log::{ConnectionEnd, Failure, NetworkEvent, Refusal};
+use rollcage_types::network::{ConnectionEnd, Failure, NetworkEvent, Refusal};
+use rollcage_types::network::{HostKind, HostName};
 
 /// Addresses of one name that are tried, one after the other.
 const ADDRESSES_MAX: usize = 4;

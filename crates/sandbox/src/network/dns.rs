@@ -6,7 +6,7 @@
 
 use std::fmt::Write as _;
 
-use super::allow::AllowList;
+use rollcage_types::network::AllowList;
 
 /// The longest query worth reading: what resolvers announce as safe over UDP. Ours never exceed 512 bytes.
 pub const QUERY_BYTES_MAX: usize = 1232;

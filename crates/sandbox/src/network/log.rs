@@ -1,153 +1,14 @@
 //! What a cage did on the network, as far as its relay saw it: bounded, however much that was.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, SocketAddr};
 
-use super::address::AddressClass;
-use super::allow::HostName;
+use rollcage_types::network::{Failure, NetworkEvent, NetworkLog};
 
 /// Names kept of those asked for; a program that asks for more is scanning, and these show what for.
 const NAMES_MAX: usize = 256;
 
 /// Connections kept, whether they came about or not: more than honest programs make in a run, and about 100 kB.
 const CONNECTIONS_MAX: usize = 1024;
-
-/// The record of one run.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct NetworkLog {
-    /// In the order they were over.
-    pub events: Vec<NetworkEvent>,
-    /// How many more there were.
-    pub dropped: u64,
-    /// How often there was a [`Failure::Ours`], dropped events included. If ever, what the program did may be a
-    /// consequence.
-    pub failures_of_ours: u64,
-    /// Bytes to hosts, those of dropped events too.
-    pub bytes_sent: u64,
-    /// Bytes from hosts, those of dropped events too.
-    pub bytes_received: u64,
-}
-
-/// One thing the program did.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NetworkEvent {
-    /// It asked for a name. Each name is told once.
-    Queried {
-        /// As in [`super::dns::Answer::name`]: escaped there, so printable as it is.
-        name: String,
-        /// Whether it is on the list.
-        allowed: bool,
-    },
-    /// It had a connection, which is over now.
-    Connected {
-        /// To which host.
-        host: HostName,
-        /// And port.
-        port: u16,
-        /// What that was just then.
-        address: SocketAddr,
-        /// Bytes taken by the host's side.
-        bytes_sent: u64,
-        /// Bytes taken by the program's side.
-        bytes_received: u64,
-        /// How it came to its end.
-        ended: ConnectionEnd,
-    },
-    /// It was denied a connection.
-    Refused {
-        /// To which host.
-        host: HostName,
-        /// And port.
-        port: u16,
-        /// On what ground.
-        why: Refusal,
-    },
-    /// A connection did not come about.
-    Failed {
-        /// To which host.
-        host: HostName,
-        /// And port.
-        port: u16,
-        /// The reason.
-        why: Failure,
-    },
-}
-
-/// How a connection ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ConnectionEnd {
-    /// Both sides had said all.
-    Closed,
-    /// One side broke off.
-    Reset,
-    /// Nothing moved for too long, so we broke off.
-    Idle,
-    /// The run was over first.
-    RunOver,
-}
-
-/// Why a connection was denied.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// The program has too many open.
-    #[error("{max} connections were open")]
-    TooManyConnections {
-        /// The most.
-        max: usize,
-    },
-    /// The name stands for something inside the host's own networks.
-    #[error("the name resolved to {address}, {class}")]
-    Address {
-        /// For what.
-        address: IpAddr,
-        /// What that is.
-        class: AddressClass,
-    },
-}
-
-/// Why a connection did not come about.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Failure {
-    /// The host's resolver had no answer.
-    #[error("the name could not be resolved: {reason}")]
-    Lookup {
-        /// The resolver's words.
-        reason: String,
-    },
-    /// The resolver took too long.
-    #[error("resolving the name took longer than {seconds} s")]
-    LookupTooLong {
-        /// The bound.
-        seconds: u64,
-    },
-    /// The host did not take the connection.
-    #[error("cannot connect to {address}: {reason}")]
-    Connect {
-        /// The last address tried.
-        address: SocketAddr,
-        /// The kernel's words.
-        reason: String,
-    },
-    /// Nobody answered.
-    #[error("{address} did not answer within {seconds} s")]
-    ConnectTooLong {
-        /// The last address tried.
-        address: SocketAddr,
-        /// The bound.
-        seconds: u64,
-    },
-    /// The machine had no descriptor, memory or thread for it: our failure, and no word on the host.
-    #[error("the relay could not {action}: {reason}")]
-    Ours {
-        /// What for.
-        action: &'static str,
-        /// The kernel's words.
-        reason: String,
-    },
-    /// The run was over first.
-    #[error("the run was over before the host answered")]
-    RunOver,
-}
 
 /// A log being written.
 #[derive(Debug, Default)]
@@ -202,7 +63,9 @@ impl Recorder {
 
 #[cfg(test)]
 mod tests {
-    use super::super::allow::AllowList;
+    use rollcage_types::network::AllowList;
+    use rollcage_types::network::ConnectionEnd;
+
     use super::*;
 
     #[test]

@@ -12,8 +12,8 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Weak};
 use std::thread;
 
-use super::allow::{HostKind, HostName};
-use super::log::Failure;
+use rollcage_types::network::Failure;
+use rollcage_types::network::{HostKind, HostName};
 
 /// Lookups of one relay at a time. More than one, so that a dead name does not hold up a living one; the others wait.
 const AT_ONCE_MAX: usize = 4;

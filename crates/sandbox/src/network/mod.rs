@@ -2,7 +2,7 @@
 //!
 //! Such a cage has a network of its own with nothing but `lo`. Before the program starts, the cage's first process
 //! binds a UDP socket to 127.0.0.1:53, named in `/etc/resolv.conf`, and a TCP listener to
-//! [`AllowList::cage_address`] for each port of each host, and hands the sockets out. A [`Relay`] in the supervisor
+//! [`rollcage_types::AllowList::cage_address`] for each port of each host, and hands the sockets out. A [`Relay`] in the supervisor
 //! serves them: allowed names resolve to those addresses, and what connects there is connected on to the host, which
 //! the supervisor resolves itself. Bytes are passed on as they are, so TLS stays between the program and the host.
 //!
@@ -11,7 +11,6 @@
 //! a program that has to work as hard to drive it.
 
 mod address;
-mod allow;
 mod connection;
 pub mod dns;
 mod flows;
@@ -22,9 +21,4 @@ mod relay;
 #[cfg(test)]
 mod tests;
 
-pub use address::AddressClass;
-pub use allow::{
-    AllowEntry, AllowError, AllowList, ENTRIES_MAX, HostKind, HostName, LISTENERS_MAX, PORTS_MAX,
-};
-pub use log::{ConnectionEnd, Failure, NetworkEvent, NetworkLog, Refusal};
-pub use relay::Relay;
+pub(crate) use relay::Relay;

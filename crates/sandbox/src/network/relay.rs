@@ -16,12 +16,13 @@ use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::io::{Errno, ioctl_fionbio};
 use rustix::net::{RecvFlags, SendFlags, SocketFlags, accept_with, recvfrom, sendto};
 
-use super::allow::{AllowList, HostName};
 use super::connection::{Bounds, Connection, reset_at_close};
 use super::dns;
 use super::flows::CHUNK;
-use super::log::{Failure, NetworkEvent, NetworkLog, Recorder, Refusal};
+use super::log::Recorder;
 use super::lookup::{Lookups, Resolve, Word, known, resolve, ring};
+use rollcage_types::network::{AllowList, HostName};
+use rollcage_types::network::{Failure, NetworkEvent, NetworkLog, Refusal};
 
 /// Queries answered before connections have their turn.
 const QUERIES_PER_TURN: usize = 16;
@@ -32,7 +33,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves one cage until it is finished or dropped.
 #[derive(Debug)]
-pub struct Relay {
+pub(crate) struct Relay {
     thread: Option<JoinHandle<io::Result<NetworkLog>>>,
     words: Sender<Word>,
     bell: Arc<OwnedFd>,
@@ -45,7 +46,11 @@ impl Relay {
     /// # Panics
     ///
     /// If a position is not one of the list's.
-    pub fn start(allow: &AllowList, dns: OwnedFd, listeners: Vec<(usize, u16, OwnedFd)>) -> io::Result<Self> {
+    pub(crate) fn start(
+        allow: &AllowList,
+        dns: OwnedFd,
+        listeners: Vec<(usize, u16, OwnedFd)>,
+    ) -> io::Result<Self> {
         Self::start_with(allow, dns, listeners, Bounds::USUAL, Arc::new(resolve))
     }
 
@@ -84,7 +89,7 @@ impl Relay {
 
     /// Ends what is still open and says what there was. An error means that the relay broke down on the way, and that
     /// the program met failures that were ours.
-    pub fn finish(mut self) -> io::Result<NetworkLog> {
+    pub(crate) fn finish(mut self) -> io::Result<NetworkLog> {
         self.stop().expect("a relay is stopped once, here or when it is dropped")
     }
 

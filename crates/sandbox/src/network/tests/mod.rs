@@ -14,10 +14,10 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::allow::{AllowList, HostName};
 use super::connection::Bounds;
-use super::log::{NetworkEvent, NetworkLog};
 use super::relay::Relay;
+use rollcage_types::network::{AllowList, HostName};
+use rollcage_types::network::{NetworkEvent, NetworkLog};
 
 /// A relay, and where a program would find it.
 struct Cage {

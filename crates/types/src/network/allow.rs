@@ -28,13 +28,13 @@ const NAME_BYTES_MAX: usize = 253;
 const LABEL_BYTES_MAX: usize = 63;
 
 /// The hosts a program may reach, in the order they were first named.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct AllowList {
     entries: Arc<[AllowEntry]>,
 }
 
 /// A host and the TCP ports it may be reached on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct AllowEntry {
     host: HostName,
     /// Ascending, without repetition.
