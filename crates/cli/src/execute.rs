@@ -27,7 +27,7 @@ pub(crate) enum Compiled {
     /// What a run is given, and how it was made.
     Files(Vec<FileEntry>, Option<Box<ExecOutcome>>),
     /// The compiler failed, or was ended.
-    Failed(ExecOutcome),
+    Failed(Box<ExecOutcome>),
 }
 
 /// Compiles `source` in a cage; where the language compiles nothing, the source itself is what runs.
@@ -43,7 +43,7 @@ pub(crate) fn compile(
     };
     let mut outcome = host.run(&request, cancel).map_err(|error| no_outcome(error, language))?;
     if !outcome.termination.is_success() {
-        return Ok(Compiled::Failed(outcome));
+        return Ok(Compiled::Failed(Box::new(outcome)));
     }
     let files = std::mem::take(&mut outcome.files);
     Ok(Compiled::Files(files, Some(Box::new(outcome))))
@@ -59,7 +59,7 @@ pub(crate) fn execute(
 ) -> Result<Executed, Failure> {
     let (files, compile) = match compile(host, language, source, cancel)? {
         Compiled::Files(files, compile) => (files, compile),
-        Compiled::Failed(outcome) => return Ok(Executed::CompileFailed(outcome)),
+        Compiled::Failed(outcome) => return Ok(Executed::CompileFailed(*outcome)),
     };
     let mut request = language.run_request(files);
     adjust(&mut request);

@@ -31,6 +31,7 @@ fn cannot_start(error: HostError) -> Failure {
         | HostError::System { .. }
         | HostError::NoFreeBlock { .. }
         | HostError::Lacking { .. }
+        | HostError::NoRootTree { .. }
         | HostError::Launcher { .. } => "`rollcage doctor` shows what this host has and lacks",
     };
     Failure::infrastructure(error).with_hint(hint)

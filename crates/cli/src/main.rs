@@ -20,6 +20,7 @@ mod network_options;
 mod output;
 mod program_file;
 mod progress;
+mod root_option;
 mod run_report;
 mod table;
 mod toolchain;

@@ -25,11 +25,12 @@ use crate::protocol::{Setup, Wiring};
 use crate::rules::Grants;
 use crate::serve::Launcher;
 use crate::stub::{Confinement, Shared};
+use crate::template::RootTree;
 use crate::tree::SignalScope;
 use crate::{filter, inherited, rootless, rules, template};
 
 /// The first argument that makes an executable the launcher. Followed by the isolation level, a directory, a slot count,
-/// whether stubs announce themselves and whether control groups are charged for programs; the control socket is standard input. The directory is the template's mount
+/// whether stubs announce themselves, whether control groups are charged for programs, and the root tree; the control socket is standard input. The directory is the template's mount
 /// point; where there is no mount namespace it holds for each slot a directory of its number, with `work` and `tmp`.
 pub const LAUNCHER_ARGUMENT: &str = "__rollcage_launcher";
 /// The word for stubs that announce themselves with [`crate::protocol::Report::Waiting`].
@@ -37,6 +38,9 @@ pub const ANNOUNCED: &str = "announced";
 
 /// The word for programs whose memory a control group is charged for.
 pub const CHARGED: &str = "charged";
+
+/// The word for a root tree made of the host's toolchains; any other is a directory.
+pub const HOST_TOOLCHAINS: &str = "host";
 
 /// The launcher again, root of its user namespace.
 const RESTARTED_ARGUMENT: &str = "__rollcage_launcher_in_user_namespace";
@@ -72,16 +76,21 @@ struct Order {
     slots: usize,
     announced: bool,
     charge: Charge,
+    tree: RootTree,
 }
 
 impl Order {
     fn parse(arguments: &[OsString]) -> Option<Self> {
-        let [_first, level, root, slots, announced, charged] = arguments else { return None };
+        let [_first, level, root, slots, announced, charged, tree] = arguments else { return None };
         Some(Self {
             level: IsolationLevel::from_name(level.to_str()?)?,
             root: root.into(),
             slots: slots.to_str()?.parse().ok()?,
             announced: announced == ANNOUNCED,
+            tree: match tree.to_str() {
+                Some(HOST_TOOLCHAINS) => RootTree::HostToolchains,
+                _ => RootTree::Directory(tree.into()),
+            },
             charge: if charged == CHARGED { Charge::Group } else { Charge::Nobody },
         })
     }
@@ -173,7 +182,7 @@ fn init(control: BorrowedFd<'_>, order: &Order) -> Result<(), LauncherError> {
         let uids: Vec<u32> = slots.iter().map(|(setup, _)| setup.uid).collect();
         // Every cage's own UTS namespace starts as a copy of this one.
         rustix::system::sethostname(b"cage").map_err(call("set the cages' host name"))?;
-        template::enter(level, &order.root, &uids).map_err(LauncherError::Template)?;
+        template::enter(level, &order.root, &order.tree, &uids).map_err(LauncherError::Template)?;
     }
     let abi = landlock::abi().map_err(|_none| LauncherError::NoLandlock)?;
     inherited::seal_capabilities(level).map_err(call_failed)?;

@@ -20,5 +20,5 @@ mod template;
 mod tree;
 mod wire;
 
-pub use launcher::{ANNOUNCED, CHARGED, LAUNCHER_ARGUMENT, main_if_asked};
+pub use launcher::{ANNOUNCED, CHARGED, HOST_TOOLCHAINS, LAUNCHER_ARGUMENT, main_if_asked};
 pub use rollcage_sys::child::{ResourceLimit, Stage, WORKSPACE_DESCRIPTOR};

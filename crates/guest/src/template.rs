@@ -34,6 +34,18 @@ const DEVICE_LINKS: [(&str, &str); 5] = [
     ("shm", "/ws/tmp"),
 ];
 
+/// What programs find at their root.
+#[derive(Debug)]
+pub(crate) enum RootTree {
+    /// The host's own toolchains and what they need, nothing else.
+    HostToolchains,
+    /// All of this directory, but for what every cage has of its own.
+    Directory(PathBuf),
+}
+
+/// What a cage has of its own, whatever its root tree has under these names.
+const OWN: [&str; 6] = ["dev", "proc", "sys", "run", "tmp", "ws"];
+
 /// The template itself holds only directories, links and copies of small files from `/etc`.
 const TEMPLATE_OPTIONS: &std::ffi::CStr = c"mode=0755,size=16m";
 
@@ -53,7 +65,12 @@ fn at<E: Into<io::Error>>(action: &'static str, path: &Path) -> impl FnOnce(E) -
 
 /// Replaces the calling process's root by a template built on the empty directory `root`. The process must be
 /// alone in its mount namespace. `uids` get a name in `/etc/passwd`.
-pub(crate) fn enter(level: IsolationLevel, root: &Path, uids: &[u32]) -> Result<(), TemplateError> {
+pub(crate) fn enter(
+    level: IsolationLevel,
+    root: &Path,
+    tree: &RootTree,
+    uids: &[u32],
+) -> Result<(), TemplateError> {
     let host = Path::new("/");
     // First of all: nothing mounted from here on may propagate to the host.
     mount_change(host, MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
@@ -62,14 +79,22 @@ pub(crate) fn enter(level: IsolationLevel, root: &Path, uids: &[u32]) -> Result<
     mount("tmpfs", root, "tmpfs", MountFlags::NOSUID, TEMPLATE_OPTIONS)
         .map_err(at("mount a tmpfs on", root))?;
 
-    host_trees(root)?;
+    match tree {
+        RootTree::HostToolchains => {
+            for name in HOST_TREES {
+                show(&Path::new("/").join(name), &root.join(name))?;
+            }
+            configuration(&root.join("etc"), uids)?;
+            directory(&root.join("var"), 0o755)?;
+            link("/ws/tmp", &root.join("var/tmp"))?;
+        }
+        RootTree::Directory(tree) => every_entry(tree, root)?,
+    }
     devices(level, &root.join("dev"))?;
-    configuration(&root.join("etc"), uids)?;
-    for name in ["proc", "ws", "ws/work", "ws/tmp", "var", "run"] {
+    for name in ["proc", "ws", "ws/work", "ws/tmp", "run"] {
         directory(&root.join(name), 0o755)?;
     }
     link("/ws/tmp", &root.join("tmp"))?;
-    link("/ws/tmp", &root.join("var/tmp"))?;
 
     // Recursively, because a read-only rebind of the top mount leaves those below it writable.
     let path = c_path(root);
@@ -90,27 +115,39 @@ pub(crate) fn enter(level: IsolationLevel, root: &Path, uids: &[u32]) -> Result<
     chdir(host).map_err(at("enter", host))
 }
 
-fn host_trees(root: &Path) -> Result<(), TemplateError> {
-    for name in HOST_TREES {
-        let source = Path::new("/").join(name);
-        let target = root.join(name);
-        match fs::symlink_metadata(&source) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(at("look at", &source)(error)),
-            Ok(metadata) if metadata.is_symlink() => {
-                let to = fs::read_link(&source).map_err(at("read the link", &source))?;
-                link(to, &target)?;
-            }
-            Ok(_) => {
-                directory(&target, 0o755)?;
-                mount_bind_recursive(&source, &target).map_err(at("bind", &source))?;
-                let confined = attributes::READ_ONLY | attributes::NO_SUID | attributes::NO_DEV;
-                attributes::set_attributes_recursively(CWD, &c_path(&target), confined)
-                    .map_err(at("confine the bind of", &source))?;
-            }
+/// Shows every entry of the directory `tree` below `root`.
+fn every_entry(tree: &Path, root: &Path) -> Result<(), TemplateError> {
+    for entry in fs::read_dir(tree).map_err(at("list", tree))? {
+        let name = entry.map_err(at("list", tree))?.file_name();
+        if !OWN.iter().any(|own| name == *own) {
+            show(&tree.join(&name), &root.join(&name))?;
         }
     }
     Ok(())
+}
+
+/// Shows a tree, a file or a link of the host at `target`, confined; one that is not there is left out.
+fn show(source: &Path, target: &Path) -> Result<(), TemplateError> {
+    let metadata = match fs::symlink_metadata(source) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        metadata => metadata.map_err(at("look at", source))?,
+    };
+    if metadata.is_symlink() {
+        // Made anew, so that it leads where it leads inside.
+        let to = fs::read_link(source).map_err(at("read the link", source))?;
+        return link(to, target);
+    }
+    if metadata.is_dir() {
+        directory(target, 0o755)?;
+    } else if metadata.is_file() {
+        fs::write(target, "").map_err(at("create", target))?;
+    } else {
+        return Ok(());
+    }
+    mount_bind_recursive(source, target).map_err(at("bind", source))?;
+    let confined = attributes::READ_ONLY | attributes::NO_SUID | attributes::NO_DEV;
+    attributes::set_attributes_recursively(CWD, &c_path(target), confined)
+        .map_err(at("confine the bind of", source))
 }
 
 fn devices(level: IsolationLevel, dev: &Path) -> Result<(), TemplateError> {

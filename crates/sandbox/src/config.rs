@@ -20,6 +20,17 @@ pub enum LauncherProgram {
     Path(PathBuf),
 }
 
+/// What programs find at their root, for reading only.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum RootTree {
+    /// The host's own toolchains, below `/usr`, and what they need of `/etc`; nothing else of the host.
+    #[default]
+    HostToolchains,
+    /// All of this directory, which is a root file system of its own: an unpacked image, say. Its `dev`, `proc`, `sys`,
+    /// `run` and `tmp` are replaced by the cage's own.
+    Directory(PathBuf),
+}
+
 /// What keeps the accounts of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Accounting {
@@ -68,6 +79,8 @@ pub struct HostConfig {
     /// else's to change. `None` is `/run/rollcage` for root, and for others `$XDG_RUNTIME_DIR/rollcage`, or without
     /// one `/tmp/rollcage-UID`.
     pub state_dir: Option<PathBuf>,
+    /// What programs find at their root. Level process has no mounts, and takes the host's toolchains only.
+    pub tree: RootTree,
     /// What to start as the launcher.
     pub launcher: LauncherProgram,
 }
@@ -91,6 +104,7 @@ impl HostConfig {
             accounting: Accounting::usual_at(isolation),
             requires: Vec::new(),
             state_dir: None,
+            tree: RootTree::HostToolchains,
             launcher: LauncherProgram::CurrentExecutable,
         }
     }

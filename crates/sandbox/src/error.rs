@@ -57,6 +57,12 @@ pub enum HostError {
         /// What is missing.
         reason: String,
     },
+    /// The level cannot show programs another root.
+    #[error("level process has no mounts, and cannot show programs `{directory}` as their root")]
+    NoRootTree {
+        /// As asked.
+        directory: PathBuf,
+    },
     /// Something that the caller requires is not in force.
     #[error("`{mechanism}` is required, and at level {level} it is {why}")]
     Lacking {

@@ -16,7 +16,7 @@ use rustix::net::sockopt::set_socket_passcred;
 use crate::accounts::{Accounts, Bystanders};
 use crate::cancel::Cancel;
 use crate::cgroup::{Hierarchy, SlotCgroup};
-use crate::config::{Accounting, HostConfig};
+use crate::config::{Accounting, HostConfig, RootTree};
 use crate::enforcement::{Facts, enforcement};
 use crate::error::{HostError, SandboxError};
 use crate::launch::{Launcher, Order, packet_sockets};
@@ -60,6 +60,9 @@ impl Host {
         if !(1..=SLOTS_MAX).contains(&config.slots) {
             return Err(HostError::Slots { slots: config.slots, max: SLOTS_MAX });
         }
+        if let (IsolationLevel::Process, RootTree::Directory(directory)) = (level, &config.tree) {
+            return Err(HostError::NoRootTree { directory: directory.clone() });
+        }
         let hierarchy = hierarchy(config.accounting)?;
         let state = config.make_state_dir()?;
         let locks = if caller.is_root() { Path::new(LOCKS_OF_ROOT) } else { &state };
@@ -89,6 +92,7 @@ impl Host {
             directory: &directory,
             announced,
             charged: hierarchy.is_some(),
+            tree: &config.tree,
             user,
         };
         let launcher = Launcher::start(&order, &start_clock, &introductions)?;

@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use rollcage_guest::protocol::Setup;
-use rollcage_guest::{ANNOUNCED, CHARGED, LAUNCHER_ARGUMENT};
+use rollcage_guest::{ANNOUNCED, CHARGED, HOST_TOOLCHAINS, LAUNCHER_ARGUMENT};
 use rollcage_types::IsolationLevel;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -18,7 +18,7 @@ use rustix::net::{
     recv, sendmsg, socketpair, sockopt,
 };
 
-use crate::config::LauncherProgram;
+use crate::config::{LauncherProgram, RootTree};
 use crate::error::HostError;
 
 /// It takes milliseconds; a machine that needs this long is not one to run programs on.
@@ -82,6 +82,8 @@ pub(crate) struct Order<'a> {
     pub(crate) announced: bool,
     /// Whether control groups are charged for programs.
     pub(crate) charged: bool,
+    /// What programs find at their root.
+    pub(crate) tree: &'a RootTree,
     /// Whom it runs as, where that is not whoever starts it.
     pub(crate) user: Option<u32>,
 }
@@ -111,6 +113,10 @@ impl Launcher {
             .arg(slots.len().to_string())
             .arg(if order.announced { ANNOUNCED } else { "silent" })
             .arg(if order.charged { CHARGED } else { "uncharged" })
+            .arg(match order.tree {
+                RootTree::HostToolchains => HOST_TOOLCHAINS.as_ref(),
+                RootTree::Directory(directory) => directory.as_os_str(),
+            })
             .env_clear()
             .current_dir("/")
             .stdin(Stdio::from(theirs))

@@ -27,7 +27,7 @@ mod supervise;
 mod workspace;
 
 pub use cancel::Cancel;
-pub use config::{Accounting, HostConfig, LauncherProgram};
+pub use config::{Accounting, HostConfig, LauncherProgram, RootTree};
 pub use error::{HostError, SandboxError};
 pub use host::Host;
 pub use probe::{Finding, HostReport, probe};

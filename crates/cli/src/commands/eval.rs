@@ -20,6 +20,7 @@ use crate::failure::Failure;
 use crate::language_files::LanguagesOption;
 use crate::output;
 use crate::progress::Bar;
+use crate::root_option::RootOption;
 
 /// Evaluate solutions or a policy on a data set
 ///
@@ -55,6 +56,8 @@ pub(crate) struct Args {
     pub(crate) sync: SyncOption,
     #[command(flatten)]
     pub(crate) languages: LanguagesOption,
+    #[command(flatten)]
+    pub(crate) root: RootOption,
     #[command(flatten)]
     pub(crate) cages: CageOptions,
     // Last, because its heading holds for all that follow.
@@ -130,20 +133,21 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
     let bar = Bar::new(samples.len());
     let mut tally = EvalTally::new(Disclosure::Expected);
     let mut worst = ExitCode::Success;
-    let judged = with_engine(&args.cages.host_config(None), set, OnSignal::Drop, |engine| {
-        let (bar, tally, worst) = (bar.clone(), &mut tally, &mut worst);
-        async move {
-            let recording = Some(Recording { store, config });
-            let progress = |progress: &EvalProgress<'_>| bar.judged(progress);
-            let take = |Evaluated { task_id, sample_index, judged, .. }: Evaluated| {
-                tally.add(&task_id, sample_index, &judged.judgement);
-                *worst = worse(*worst, code(&judged.judgement));
-                ControlFlow::Continue(())
-            };
-            let options = JudgeOptions::default();
-            eval(&engine, samples, options, recording, progress, take).await.map_err(eval_failed)
-        }
-    });
+    let judged =
+        with_engine(&args.root.apply(args.cages.host_config(None))?, set, OnSignal::Drop, |engine| {
+            let (bar, tally, worst) = (bar.clone(), &mut tally, &mut worst);
+            async move {
+                let recording = Some(Recording { store, config });
+                let progress = |progress: &EvalProgress<'_>| bar.judged(progress);
+                let take = |Evaluated { task_id, sample_index, judged, .. }: Evaluated| {
+                    tally.add(&task_id, sample_index, &judged.judgement);
+                    *worst = worse(*worst, code(&judged.judgement));
+                    ControlFlow::Continue(())
+                };
+                let options = JudgeOptions::default();
+                eval(&engine, samples, options, recording, progress, take).await.map_err(eval_failed)
+            }
+        });
     bar.finish();
     judged?;
     let is_judged = matches!(worst, ExitCode::Success | ExitCode::NotAccepted);

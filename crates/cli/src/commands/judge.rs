@@ -15,6 +15,7 @@ use crate::engine_host::{OnSignal, eval_failed, toolchain_failed, with_engine};
 use crate::failure::Failure;
 use crate::language_files::{self, LanguagesOption};
 use crate::progress::Bar;
+use crate::root_option::RootOption;
 use crate::visible_text::visible_line;
 use crate::{output, table};
 
@@ -56,6 +57,8 @@ pub(crate) struct Args {
     #[command(flatten)]
     languages: LanguagesOption,
     #[command(flatten)]
+    root: RootOption,
+    #[command(flatten)]
     cages: CageOptions,
 }
 
@@ -90,7 +93,7 @@ fn serve(args: &Args) -> Result<u8, Failure> {
     let set = args.languages.load()?;
     let language = language_files::find(&set, args.lang.as_deref().unwrap_or_default())?;
     let detail = if args.finegrained { AgnosticsDetail::EveryTest } else { AgnosticsDetail::FirstFailure };
-    with_engine(&args.cages.host_config(None), set, OnSignal::Drop, |engine| async move {
+    with_engine(&args.root.apply(args.cages.host_config(None))?, set, OnSignal::Drop, |engine| async move {
         // A missing compiler is said at once, and not by every reply.
         engine.toolchain(&language).await.map_err(toolchain_failed)?;
         let input = tokio::io::BufReader::new(tokio::io::stdin());
@@ -127,14 +130,19 @@ fn judge_file(args: &Args) -> Result<u8, Failure> {
     };
     let mut results = Results::new(args.json);
     let bar = if args.json { Bar::hidden() } else { Bar::new(samples.len()) };
-    let judged = with_engine(&args.cages.host_config(None), set, OnSignal::Drop, |engine: Engine| {
-        let (results, bar) = (&mut results, bar.clone());
-        async move {
-            let progress = |progress: &EvalProgress<'_>| bar.judged(progress);
-            let take = |evaluated: Evaluated| results.take(&evaluated);
-            eval(&engine, samples, options, None, progress, take).await.map_err(eval_failed)
-        }
-    });
+    let judged = with_engine(
+        &args.root.apply(args.cages.host_config(None))?,
+        set,
+        OnSignal::Drop,
+        |engine: Engine| {
+            let (results, bar) = (&mut results, bar.clone());
+            async move {
+                let progress = |progress: &EvalProgress<'_>| bar.judged(progress);
+                let take = |evaluated: Evaluated| results.take(&evaluated);
+                eval(&engine, samples, options, None, progress, take).await.map_err(eval_failed)
+            }
+        },
+    );
     bar.finish();
     judged?;
     results.finish()

@@ -16,6 +16,7 @@ use crate::interrupt::cancellable;
 use crate::language_files::LanguagesOption;
 use crate::limit_options::LimitOptions;
 use crate::network_options::NetworkOptions;
+use crate::root_option::RootOption;
 use crate::run_report;
 use crate::{host, program_file, toolchain};
 
@@ -43,6 +44,8 @@ pub(crate) struct Args {
     json: bool,
     #[command(flatten)]
     languages: LanguagesOption,
+    #[command(flatten)]
+    root: RootOption,
     #[command(flatten)]
     network: NetworkOptions,
     #[command(flatten)]
@@ -88,7 +91,9 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
         Some(language) => language,
         None => program_file::language(&set, None, &args.file, &source)?,
     };
-    toolchain::require(&language)?;
+    if args.root.is_host() {
+        toolchain::require(&language)?;
+    }
     require_arguments_pass(&language, &args.args)?;
     let stdin = read_stdin(args)?;
     let program = Program { language, source, stdin, options: args.clone() };
@@ -97,7 +102,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
 
 fn run_program(program: Program, cancel: &Cancel) -> Result<u8, Failure> {
     let Program { language, source, stdin, options } = program;
-    let host = host::start_with(1, options.cages.host_config(None))?;
+    let host = host::start_with(1, options.root.apply(options.cages.host_config(None))?)?;
     let network = options.network.access()?;
     let mut limits = None;
     let adjust = |request: &mut ExecRequest| {
