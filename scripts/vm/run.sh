@@ -6,6 +6,7 @@
 #   cpus      how many; some kernels do not bring up a second one by the clock that counts instructions
 #   cgroups   v2; delegated: v2, with a part that belongs to the user; none
 #   user      who runs the tests: root or tester
+#   options   for `rollcage doctor` and `rollcage run`, which must work
 #   tests     words package:test or package:test:filter, whose binaries are run; `--lib` for a library's own
 #   env_vars  words NAME=value for the tests
 set -eu
