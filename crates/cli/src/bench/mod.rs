@@ -6,6 +6,7 @@ mod exec;
 mod machine;
 mod measure;
 mod memory;
+pub(crate) mod soak;
 mod spread;
 mod text;
 

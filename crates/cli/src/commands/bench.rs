@@ -1,7 +1,12 @@
 //! `rollcage bench`: numbers with their spread, and whether the promises hold.
 
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context as _;
 use rollcage_api::ExitCode;
 
+use crate::bench::soak::{self, SoakPlan};
 use crate::bench::{Effort, ExecCase, ExecPlan, exec, render};
 use crate::cage_options::CageOptions;
 use crate::failure::Failure;
@@ -19,7 +24,8 @@ pub(crate) struct Args {
 const EXAMPLES: &str = "\
 Examples:
   rollcage bench exec
-  rollcage bench exec --quick --case true --json | jq .targets";
+  rollcage bench exec --quick --case true --json | jq .targets
+  rollcage bench soak --minutes 30 --report soak.md";
 
 #[derive(Clone, Debug, clap::Subcommand)]
 enum Bench {
@@ -29,6 +35,11 @@ enum Bench {
     /// fresh cage. Latencies are of single runs, one at a time; `per second` is with as many threads as
     /// the host has slots, bare and caged alike. Memory is that of the supervisor, the launcher and its waiting cages, per slot.
     Exec(ExecArgs),
+    /// Mix ordinary, hostile and faulty work on one host, and look whether everything stays as it should be
+    ///
+    /// Ends with 0 only if every outcome was right and nothing has leaked. Launchers and other supervisors are killed
+    /// meanwhile, and hosts restarted. Ctrl-C ends it early, with a report of what was seen.
+    Soak(SoakArgs),
 }
 
 #[derive(Clone, Debug, clap::Args)]
@@ -49,10 +60,39 @@ struct ExecArgs {
     check: bool,
 }
 
+#[derive(Clone, Debug, clap::Args)]
+struct SoakArgs {
+    /// For how long, after a warm-up of a few seconds; fractions will do
+    #[arg(long, value_name = "N", default_value = "5", value_parser = minutes)]
+    minutes: Duration,
+    /// Where all random choices come from
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    #[command(flatten)]
+    cages: CageOptions,
+    /// Print one JSON object instead of tables
+    #[arg(long)]
+    json: bool,
+    /// Write the report as Markdown too
+    #[arg(long, value_name = "FILE.md")]
+    report: Option<PathBuf>,
+}
+
+/// Longer than anyone waits; every duration below it can be added to a clock.
+const MINUTES_MAX: f64 = 60.0 * 24.0 * 30.0;
+
+fn minutes(text: &str) -> Result<Duration, String> {
+    match text.parse::<f64>() {
+        Ok(minutes) if minutes > 0.0 && minutes <= MINUTES_MAX => Ok(Duration::from_secs_f64(minutes * 60.0)),
+        Ok(_) | Err(_) => Err("not a number of minutes, above 0 and up to 30 days".to_owned()),
+    }
+}
+
 /// Runs the command.
 pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
     match &args.bench {
         Bench::Exec(args) => run_exec(args.clone()),
+        Bench::Soak(args) => run_soak(args.clone()),
     }
 }
 
@@ -75,5 +115,36 @@ fn run_exec(args: ExecArgs) -> Result<u8, Failure> {
         }
         let broken = args.check && report.targets.iter().any(|target| !target.holds);
         Ok(if broken { ExitCode::NotAccepted } else { ExitCode::Success }.number())
+    })
+}
+
+fn run_soak(args: SoakArgs) -> Result<u8, Failure> {
+    let command: Vec<_> = std::env::args().skip(1).collect();
+    let plan = SoakPlan {
+        host: args.cages.host_config(None),
+        duration: args.minutes,
+        seed: args.seed,
+        command: format!("rollcage {}", command.join(" ")),
+    };
+    cancellable(move |cancel| {
+        let report = soak::soak(&plan, cancel)?;
+        if let Some(path) = &args.report {
+            std::fs::write(path, soak::markdown(&report))
+                .with_context(|| format!("cannot write `{}`", path.display()))
+                .map_err(Failure::infrastructure)?;
+        }
+        if args.json {
+            output::print_json(&report)?;
+        } else {
+            output::print_text(&soak::render(&report))?;
+        }
+        Ok(if !report.is_clean() {
+            ExitCode::NotAccepted
+        } else if report.stopped_early {
+            ExitCode::Cancelled
+        } else {
+            ExitCode::Success
+        }
+        .number())
     })
 }
