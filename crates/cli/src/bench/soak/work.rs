@@ -274,7 +274,7 @@ fn names<S: AsRef<str>>(paths: impl Iterator<Item = S>) -> String {
 mod tests {
     use std::sync::Arc;
 
-    use rollcage_types::{Captured, Enforcement, RelativePath, Usage};
+    use rollcage_types::{Captured, Enforcement, NetworkLog, RelativePath, Usage};
 
     use super::*;
 
@@ -290,6 +290,7 @@ mod tests {
             enforcement: Arc::new(Enforcement::nothing(IsolationLevel::Full)),
             files: files.iter().map(entry).collect(),
             files_omitted: 0,
+            network: NetworkLog::default(),
         })
     }
 
