@@ -30,5 +30,5 @@ pub use cancel::Cancel;
 pub use config::{Accounting, HostConfig, LauncherProgram, RootTree};
 pub use error::{HostError, SandboxError};
 pub use host::Host;
-pub use probe::{Finding, HostReport, probe};
+pub use probe::{Finding, HostReport, LevelReport, probe};
 pub use rollcage_guest::{Stage, main_if_asked as launcher_main_if_asked};

@@ -2,7 +2,7 @@
 
 use rollcage_api::{ExitCode, MechanismRecord};
 use rollcage_language::{Install, Language, LanguageSet};
-use rollcage_sandbox::{Cancel, Finding, Host, HostConfig, HostReport, probe};
+use rollcage_sandbox::{Cancel, Finding, Host, HostConfig, HostReport, LevelReport, probe};
 use serde::Serialize;
 
 use crate::cage_options::CageOptions;
@@ -13,8 +13,9 @@ use crate::{host, output, table, toolchain};
 
 /// Show what this host enforces and which languages it can run
 ///
-/// Looks at the host, starts a cage on it, and asks every toolchain for its version there. Ends with 0 if a cage
-/// at level `full` works, and with 113 if it does not; missing toolchains are shown and change nothing.
+/// Looks at the host, tries every isolation level, and asks every toolchain for its version in a cage. Says what would
+/// raise the level: a setting of the container, a sysctl, an AppArmor profile. Ends with 0 if the level asked for works,
+/// and with 113 if it does not; missing toolchains are shown and change nothing.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -41,8 +42,20 @@ struct DoctorReport {
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
     findings: Vec<FindingReport>,
+    /// Every level, the strongest first.
+    levels: Vec<LevelRow>,
     mechanisms: Vec<MechanismRecord>,
     languages: Vec<LanguageReport>,
+}
+
+#[derive(Serialize)]
+struct LevelRow {
+    level: &'static str,
+    works: bool,
+    /// What is not in force in full, or why it does not start.
+    lacks: Vec<String>,
+    /// What would let it start.
+    hints: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -79,7 +92,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
 }
 
 fn examine(set: &LanguageSet, config: &HostConfig, cancel: &Cancel) -> DoctorReport {
-    let HostReport { findings, started } = probe(&HostConfig { slots: 1, ..config.clone() });
+    let HostReport { findings, levels, started } = probe(&HostConfig { slots: 1, ..config.clone() });
     let host = started.is_ok().then(|| host::start_with(1, config.clone()).ok()).flatten();
     let (mechanisms, error) = match started {
         Ok(enforcement) => (MechanismRecord::list(&enforcement), None),
@@ -90,9 +103,21 @@ fn examine(set: &LanguageSet, config: &HostConfig, cancel: &Cancel) -> DoctorRep
         works: error.is_none(),
         error,
         findings: findings.into_iter().map(finding).collect(),
+        levels: levels.into_iter().map(level_row).collect(),
         mechanisms,
         languages: set.iter().map(|language| examine_language(language, host.as_ref(), cancel)).collect(),
     }
+}
+
+fn level_row(report: LevelReport) -> LevelRow {
+    let LevelReport { level, started, hints } = report;
+    let (works, lacks) = match started {
+        Ok(enforcement) => {
+            (true, enforcement.gaps().map(|(mechanism, _)| mechanism.as_str().to_owned()).collect())
+        }
+        Err(error) => (false, vec![format!("{:#}", anyhow::Error::new(error))]),
+    };
+    LevelRow { level: level.as_str(), works, lacks, hints }
 }
 
 fn finding(finding: Finding) -> FindingReport {
@@ -134,7 +159,14 @@ fn text(report: &DoctorReport) -> String {
         let install = language.install.clone().unwrap_or_else(|| "its file does not say how".to_owned());
         ["–".to_owned(), name, format!("missing {}", language.missing.join(", ")), install]
     };
+    let level = |level: &LevelRow| {
+        let mark = if level.works { "✓" } else { "✗" };
+        let lacks = if level.lacks.is_empty() { "nothing".to_owned() } else { level.lacks.join(", ") };
+        [mark.to_owned(), level.level.to_owned(), lacks, level.hints.join("; ")]
+    };
     let mut text = table::render(["", "host", "found", "hint"], report.findings.iter().map(finding));
+    text.push('\n');
+    text.push_str(&table::render(["", "level", "lacks", "what would help"], report.levels.iter().map(level)));
     text.push('\n');
     if !report.mechanisms.is_empty() {
         let rows = report.mechanisms.iter().map(mechanism);

@@ -1,10 +1,9 @@
-//! What this host could enforce, for `doctor`.
+//! Facts about the host.
 
 use std::fs;
 
+use super::obstacles;
 use crate::cgroup::Hierarchy;
-use crate::config::HostConfig;
-use crate::host::Host;
 
 /// One fact about the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,25 +18,20 @@ pub struct Finding {
     pub hint: Option<String>,
 }
 
-/// All findings, and whether a host really starts.
-#[derive(Debug)]
-pub struct HostReport {
-    /// In the order to print them.
-    pub findings: Vec<Finding>,
-    /// The proof: a started host's enforcement, or why none starts.
-    pub started: Result<std::sync::Arc<rollcage_types::Enforcement>, crate::HostError>,
-}
-
 /// Slots a busy host wants; each takes about a dozen descriptors.
 const COMFORTABLE_DESCRIPTORS: u64 = 4096;
 
-/// Looks at the host and tries to start on it.
-pub fn probe(config: &HostConfig) -> HostReport {
-    let findings = vec![user(), kernel(), landlock(), cgroups(), descriptors(), pids(), swap()];
-    HostReport {
-        findings,
-        started: Host::start(config).map(|host| std::sync::Arc::clone(host.enforcement())),
-    }
+/// Everything looked at, in the order to print it.
+pub(super) fn all() -> Vec<Finding> {
+    let mut all = vec![user(), kernel(), landlock(), cgroups()];
+    all.extend(obstacles::of_namespaces().into_iter().map(|found| Finding {
+        name: "namespaces",
+        value: found.setting,
+        suffices: false,
+        hint: Some(found.remedy.to_owned()),
+    }));
+    all.extend([descriptors(), pids(), swap()]);
+    all
 }
 
 fn user() -> Finding {
@@ -46,8 +40,7 @@ fn user() -> Finding {
         name: "user",
         value: format!("uid {}", uid.as_raw()),
         suffices: uid.is_root(),
-        hint: (!uid.is_root())
-            .then(|| "run as root, or with sudo: level full leases uids and cgroups".to_owned()),
+        hint: (!uid.is_root()).then(|| "level full needs root: it leases uids and makes cgroups".to_owned()),
     }
 }
 
@@ -89,7 +82,8 @@ fn cgroups() -> Finding {
         },
         suffices: found.is_ok(),
         hint: found.is_err().then(|| {
-            "mount the controllers, or let the container have them (docker: --privileged --cgroupns=host)"
+            "mount the controllers, let the container have them (docker: --privileged --cgroupns=host), or have a part \
+             delegated (systemd-run --user --scope -p Delegate=yes); else `--accounting sampled`"
                 .to_owned()
         }),
     }
