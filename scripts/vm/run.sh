@@ -25,7 +25,7 @@ as_root=""
 # instructions, so that a busy host makes no program exceed its processor time. Without cx16, because an emulated
 # cmpxchg16b spoils the flags register now and then in qemu 7.2, and kernels can do without.
 case ${ROLLCAGE_VM_ACCEL:-tcg} in
-tcg) processor="-accel tcg -icount shift=1,sleep=off -cpu max,cx16=off" ;;
+tcg) processor="-accel tcg -icount shift=1 -cpu max,cx16=off" ;;
 *) processor="-accel $ROLLCAGE_VM_ACCEL -cpu max" ;;
 esac
 # Many times what the tests take when nothing hangs.
