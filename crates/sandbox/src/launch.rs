@@ -6,7 +6,7 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rollcage_guest::protocol::Setup;
 use rollcage_guest::{ANNOUNCED, CHARGED, HOST_TOOLCHAINS, LAUNCHER_ARGUMENT};
@@ -158,19 +158,30 @@ impl Launcher {
 
     fn await_answer(&self) -> Result<u32, HostError> {
         let said = |message: String| HostError::Launcher { message };
-        let timeout = Timespec::try_from(START_WAIT).expect("a constant of seconds fits");
         let mut ready = [PollFd::from_borrowed_fd(self.control(), PollFlags::IN)];
-        match poll(&mut ready, Some(&timeout)) {
-            Ok(0) => return Err(said(format!("no answer within {} s", START_WAIT.as_secs()))),
-            Ok(_) => {}
-            Err(errno) => {
-                return Err(HostError::System { action: "wait for the launcher", source: errno.into() });
+        let began = Instant::now();
+        loop {
+            let rest = START_WAIT.saturating_sub(began.elapsed());
+            let timeout = Timespec::try_from(rest).expect("no more than a constant of seconds");
+            match poll(&mut ready, Some(&timeout)) {
+                Ok(0) => return Err(said(format!("no answer within {} s", START_WAIT.as_secs()))),
+                Ok(_) => break,
+                Err(Errno::INTR) => {}
+                Err(errno) => {
+                    return Err(HostError::System { action: "wait for the launcher", source: errno.into() });
+                }
             }
         }
         /// An error message of the launcher's is a sentence.
         const ANSWER_MAX: usize = 4096;
         let mut buffer = [0; ANSWER_MAX];
-        let length = recv(self.control(), &mut buffer, RecvFlags::empty()).map_or(0, |(length, _)| length);
+        let mut answer = || recv(self.control(), &mut buffer, RecvFlags::empty()).map(|(length, _)| length);
+        let length = match answer() {
+            // It ended with slots not yet introduced, which the kernel says once, and before what it said itself.
+            Err(Errno::CONNRESET) => answer(),
+            first => first,
+        }
+        .unwrap_or(0);
         match buffer.get(..length) {
             Some([b'+', abi @ ..]) => std::str::from_utf8(abi)
                 .ok()
