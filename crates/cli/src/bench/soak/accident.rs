@@ -4,13 +4,14 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rollcage_sandbox::HostConfig;
-use rollcage_types::{ExecRequest, IsolationLevel};
+use rollcage_sandbox::{HostConfig, SandboxError};
+use rollcage_types::{ExecRequest, IsolationLevel, LimitKind};
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::bench::soak::blocks::Blocks;
 use crate::bench::soak::leg::{Leg, TICK};
 use crate::bench::soak::processes::{Process, Table};
-use crate::bench::soak::work::describe;
+use crate::bench::soak::work::{End, Ran, describe};
 
 /// Who is killed while the cages of a leg are busy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,17 +29,21 @@ const MARK: &str = "86423";
 const START_WAIT: Duration = Duration::from_secs(20);
 /// The kernel ends a pid namespace in milliseconds, cages without one in a few more.
 const END_WAIT: Duration = Duration::from_secs(10);
+/// Long enough to be seen and still be running when its launcher is killed; were that not to matter, it would tell after
+/// this time.
+const WITNESS_TIME: Duration = Duration::from_secs(5);
 /// The first argument of a launcher begins so.
 const LAUNCHER: &str = "__rollcage_launcher";
 
-/// Kills the launcher of the leg's host. What is running then has no outcome, and neither has anything after it.
+/// Kills the launcher of the leg's host. What is running then has no outcome, and neither has anything after it, where the
+/// kernel ends all cages with it. Cages without a pid namespace go on, watched as before, until their slot needs the next
+/// one; how they say they ended must be true.
 pub(super) fn strike_launcher(leg: &Leg<'_>) -> Result<(), String> {
     let level = leg.setting.level;
     let ran = thread::scope(|scope| {
         let witness = scope.spawn(|| {
             let mut request = ExecRequest::new(["sleep", MARK]);
-            // Were the launcher not killed, or did it not matter, the witness would tell after this time.
-            request.limits.wall_time = START_WAIT + END_WAIT;
+            request.limits.wall_time = WITNESS_TIME;
             leg.host.run(&request, leg.cancel)
         });
         let own = std::process::id();
@@ -57,16 +62,16 @@ pub(super) fn strike_launcher(leg: &Leg<'_>) -> Result<(), String> {
             (false, _) => Err(format!("the witness never ran: {}", describe(&ran))),
         }
     })?;
-    if let Some(Ok(_)) = &ran {
-        return Err(format!(
-            "the run in flight has an outcome: {}",
-            ran.as_ref().map_or_else(String::new, describe)
-        ));
+    let Some(ran) = ran else { return Ok(()) };
+    let is_lost = |ran: &Ran| ran.as_ref().is_err_and(SandboxError::is_retryable);
+    let goes_on = level == IsolationLevel::Process && End::of(&ran) == End::Exceeded(LimitKind::WallTime);
+    if !is_lost(&ran) && !goes_on {
+        return Err(format!("the run in flight came to this: {}", describe(&ran)));
     }
-    if ran.is_some() {
+    if level != IsolationLevel::Process {
         let after = leg.host.run(&ExecRequest::new(["true"]), leg.cancel);
-        if after.is_ok() {
-            return Err(format!("a run after it has an outcome: {}", describe(&after)));
+        if !is_lost(&after) {
+            return Err(format!("a run after it came to this: {}", describe(&after)));
         }
     }
     Ok(())
@@ -74,13 +79,14 @@ pub(super) fn strike_launcher(leg: &Leg<'_>) -> Result<(), String> {
 
 /// Starts another supervisor of the same kind as ours, kills it when its cage is busy, and looks whether anything of it
 /// is left. Its cgroups are, until the next host is started.
-pub(super) fn strike_supervisor(config: &HostConfig) -> Result<(), String> {
+pub(super) fn strike_supervisor(config: &HostConfig, blocks: &mut Blocks) -> Result<(), String> {
     let mut supervisor =
         start_supervisor(config).map_err(|error| format!("it could not be started: {error}"))?;
     let number = supervisor.id();
     let is_asleep = || Table::read().below(number).iter().any(is_marked);
     let is_started = wait_until(START_WAIT, is_asleep);
     let tree = Table::read().below(number);
+    blocks.look_at(number);
     let killed = supervisor.kill().and_then(|()| supervisor.wait());
     if !is_started {
         return Err("its program never ran".to_owned());

@@ -137,8 +137,8 @@ pub(super) const SPIN: Attack = Attack {
 /// Each process lives shorter than a look at it takes.
 pub(super) const RELAY: Attack = Attack {
     limits: |limits| {
-        limits.cpu_time = Duration::from_millis(300);
-        limits.wall_time = Duration::from_secs(10);
+        limits.cpu_time = Duration::from_millis(100);
+        limits.wall_time = Duration::from_secs(5);
     },
     sampled: &[WALL],
     ..Attack::new(

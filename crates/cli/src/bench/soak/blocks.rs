@@ -13,6 +13,8 @@ use crate::bench::soak::processes::Process;
 
 /// Where root's hosts lock their blocks.
 const LOCKS_OF_ROOT: &str = "/run/rollcage";
+/// Where the template is mounted, in namespaces of which none is ours; kept for the next host.
+const MOUNT_POINT: &str = "root";
 /// The uids of blocks, one range after the other.
 const FIRST_UID: u32 = 0x7000_0000;
 const UIDS_PER_BLOCK: u32 = 512;
@@ -20,8 +22,11 @@ const UIDS_PER_BLOCK: u32 = 512;
 /// What is known of them.
 #[derive(Debug)]
 pub(super) struct Blocks {
+    /// Only root's hosts give cages the uids of their blocks.
+    has_uids: bool,
     state: PathBuf,
-    /// Every block that a host of ours has held.
+    locks: PathBuf,
+    /// Every block that a host of ours, or of a supervisor of ours, has held.
     numbers: BTreeSet<u32>,
     /// Every group that a lock file of ours has named.
     named: BTreeSet<PathBuf>,
@@ -37,12 +42,13 @@ impl Blocks {
             Some(runtime) => runtime.join("rollcage"),
             None => PathBuf::from(format!("/tmp/rollcage-{own}")),
         };
-        Self { state, numbers: BTreeSet::new(), named: BTreeSet::new() }
+        let locks = if own == 0 { PathBuf::from(LOCKS_OF_ROOT) } else { state.clone() };
+        Self { has_uids: own == 0, state, locks, numbers: BTreeSet::new(), named: BTreeSet::new() }
     }
 
-    /// Takes note of what is held now.
-    pub(super) fn look(&mut self) {
-        for (number, path) in held() {
+    /// Takes note of what the supervisor with this process number holds now: this process, or one that it has started.
+    pub(super) fn look_at(&mut self, supervisor: u32) {
+        for (number, path) in held(supervisor) {
             self.numbers.insert(number);
             let text = fs::read_to_string(path).unwrap_or_default();
             self.named.extend(text.lines().map(PathBuf::from));
@@ -52,7 +58,7 @@ impl Blocks {
     /// Whether a process can only be a cage's of a host of ours.
     pub(super) fn is_ours(&self, process: &Process) -> bool {
         let of_uid = process.uid.checked_sub(FIRST_UID).map(|above| above / UIDS_PER_BLOCK);
-        if let Some(number) = of_uid.filter(|number| self.numbers.contains(number)) {
+        if let Some(number) = of_uid.filter(|number| self.has_uids && self.numbers.contains(number)) {
             return self.is_free(number);
         }
         let below = |number: &u32| self.state.join(format!("block-{number}.slots"));
@@ -63,7 +69,7 @@ impl Blocks {
 
     /// How many groups there are below those of the blocks that are held now.
     pub(super) fn groups(&self) -> usize {
-        let named = held().into_iter().flat_map(|(_, path)| {
+        let named = held(std::process::id()).into_iter().flat_map(|(_, path)| {
             fs::read_to_string(path).unwrap_or_default().lines().map(PathBuf::from).collect::<Vec<_>>()
         });
         named.map(|group| groups_below(&group)).sum()
@@ -79,33 +85,33 @@ impl Blocks {
         left.map(|group| group.display().to_string()).collect()
     }
 
-    /// What is in the state directory, but for locks and what belongs to a living host.
+    /// What is in the state directory, but for locks, the template's mount point, and what belongs to other hosts.
     pub(super) fn state_files(&self) -> BTreeSet<String> {
         let names =
             entries(&self.state).into_iter().map(|entry| entry.file_name().to_string_lossy().into_owned());
-        names.filter(|name| !name.ends_with(".lock") && !self.is_in_use(name)).collect()
+        names
+            .filter(|name| !name.ends_with(".lock") && name != MOUNT_POINT && !self.is_in_order(name))
+            .collect()
     }
 
-    fn is_in_use(&self, name: &str) -> bool {
-        let number = name.strip_prefix("block-").and_then(|name| name.strip_suffix(".slots"));
-        number.and_then(|number| number.parse().ok()).is_some_and(|number| !self.is_free(number))
+    /// Whether this is the directory of a block that is held, or never was ours.
+    fn is_in_order(&self, name: &str) -> bool {
+        let number = name.strip_prefix("block-").and_then(|name| name.strip_suffix(".slots")?.parse().ok());
+        number.is_some_and(|number| !self.numbers.contains(&number) || !self.is_free(number))
     }
 
     /// Whether nobody holds a block, ourselves included: a lock is of an open file, and this opens another.
     fn is_free(&self, number: u32) -> bool {
-        let locks = if fs::metadata("/proc/self").is_ok_and(|status| status.uid() == 0) {
-            Path::new(LOCKS_OF_ROOT)
-        } else {
-            &self.state
-        };
-        let file = File::open(locks.join(format!("block-{number}.lock")));
+        let file = File::open(self.locks.join(format!("block-{number}.lock")));
         file.is_ok_and(|file| file.try_lock_shared().is_ok())
     }
 }
 
-/// The blocks whose lock files this process has open.
-fn held() -> Vec<(u32, PathBuf)> {
-    let links = entries("/proc/self/fd").into_iter().filter_map(|entry| fs::read_link(entry.path()).ok());
+/// The blocks whose lock files a process has open.
+fn held(process: u32) -> Vec<(u32, PathBuf)> {
+    let links = entries(format!("/proc/{process}/fd"))
+        .into_iter()
+        .filter_map(|entry| fs::read_link(entry.path()).ok());
     links.filter_map(|path| Some((number_of(&path)?, path))).collect()
 }
 

@@ -34,6 +34,7 @@ pub(crate) struct SoakPlan {
 const LEG_MAX: Duration = Duration::from_secs(60);
 /// Enough for every accident to have its turn in a short soak.
 const LEGS_MIN: u32 = 4;
+const _: () = assert!(LEGS_MIN as usize == ACCIDENTS.len(), "each has its turn");
 /// What is being taken down is gone in milliseconds; what is there after this long has leaked.
 const SETTLE_WAIT: Duration = Duration::from_secs(10);
 
@@ -120,9 +121,10 @@ impl Course<'_> {
         let began = Instant::now();
         let bar = bar(self.plan.duration);
         let leg_length = LEG_MAX.min(self.plan.duration / LEGS_MIN);
-        for accident in ACCIDENTS.into_iter().cycle() {
+        for (turn, accident) in ACCIDENTS.into_iter().cycle().enumerate() {
             let left = self.plan.duration.saturating_sub(began.elapsed());
-            if left.is_zero() || cancel.is_cancelled() {
+            // Every accident has its turn, even if that takes a little longer.
+            if cancel.is_cancelled() || (left.is_zero() && turn >= ACCIDENTS.len()) {
                 break;
             }
             let broken = self.leg(&host, accident, leg_length.min(left), (setting, choice, cancel), &|| {
@@ -158,17 +160,18 @@ impl Course<'_> {
     ) -> bool {
         let began = Instant::now();
         let benign_before = self.journal.tally.runs_of(Class::Benign);
-        let leg = Leg::new(host, setting, choice, &self.journal, cancel);
+        let (journal, blocks, config) = (&self.journal, &mut self.blocks, &self.plan.host);
+        let leg = Leg::new(host, setting, choice, journal, cancel);
         let mut broken = false;
         leg.run(|leg| {
             if accident == Accident::Supervisor {
                 leg.await_time(began + length / 2, tick);
-                self.journal_accident("supervisor_killed", strike_supervisor(&self.plan.host));
+                journal.take_note("supervisor_killed", strike_supervisor(config, blocks));
             }
             leg.await_time(began + length, tick);
             broken = leg.is_over();
             if accident == Accident::Launcher && !broken {
-                self.journal_accident("launcher_killed", strike_launcher(leg));
+                journal.take_note("launcher_killed", strike_launcher(leg));
             }
         });
         self.supervisors += u64::from(accident == Accident::Supervisor);
@@ -177,12 +180,6 @@ impl Course<'_> {
         let at = began.duration_since(self.journal.began);
         self.throughput.push(Throughput::new(at, benign, began.elapsed()));
         broken
-    }
-
-    fn journal_accident(&self, what: &str, came: Result<(), String>) {
-        if let Err(got) = came {
-            self.journal.tally.note(what, "no outcome of what was in flight, and nothing left of it", got);
-        }
     }
 
     fn start_host(&mut self) -> Result<Host, Failure> {

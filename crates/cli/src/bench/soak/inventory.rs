@@ -7,12 +7,12 @@ use std::os::unix::fs::MetadataExt as _;
 use serde::Serialize;
 
 use crate::bench::soak::blocks::Blocks;
-use crate::bench::soak::processes::{Table, kilobytes, network_namespaces};
+use crate::bench::soak::processes::{Process, Table, kilobytes, network_namespaces};
 
 /// A supervisor's allocator keeps what its threads once used, up to the largest output they read; a leak grows on.
 const SUPERVISOR_GROWTH_KB: u64 = 48 * 1024;
 /// The launcher has one thread and allocates little.
-const CAGES_GROWTH_KB: u64 = 8 * 1024;
+const LAUNCHER_GROWTH_KB: u64 = 8 * 1024;
 
 /// What there is at one time.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -22,8 +22,8 @@ pub(crate) struct Inventory {
     pub(crate) threads: usize,
     /// Resident memory of this process.
     pub(crate) supervisor_kb: u64,
-    /// Resident memory of the launcher and the waiting cages.
-    pub(crate) cages_kb: u64,
+    /// Resident memory of the launcher, which the waiting cages share.
+    pub(crate) launcher_kb: u64,
     /// Processes descended from this one.
     pub(crate) processes: usize,
     pub(crate) zombies: usize,
@@ -53,8 +53,8 @@ pub(crate) struct Leak {
 impl Inventory {
     /// Looks at everything. `blocks` are those of this soak's hosts.
     pub(super) fn take(blocks: &mut Blocks, at_s: u64) -> Self {
-        blocks.look();
         let own = std::process::id();
+        blocks.look_at(own);
         let table = Table::read();
         let below = table.below(own);
         let strays = table
@@ -70,7 +70,7 @@ impl Inventory {
             descriptors: entries("/proc/self/fd").len().saturating_sub(1),
             threads: entries("/proc/self/task").len(),
             supervisor_kb: kilobytes(&status, "VmRSS").unwrap_or(0),
-            cages_kb: below.iter().map(super::processes::Process::resident_kb).sum(),
+            launcher_kb: below.iter().map(Process::resident_kb).max().unwrap_or(0),
             processes: below.len(),
             zombies: below.iter().filter(|process| process.state == 'Z').count(),
             strays: strays.collect(),
@@ -101,12 +101,14 @@ impl Inventory {
                 find(what, before.to_string(), now.to_string());
             }
         }
-        for (what, before, now, growth) in [
+        for (what, was, now, growth) in [
             ("supervisor's memory in KiB", before.supervisor_kb, self.supervisor_kb, SUPERVISOR_GROWTH_KB),
-            ("cages' memory in KiB", before.cages_kb, self.cages_kb, CAGES_GROWTH_KB),
+            ("launcher's memory in KiB", before.launcher_kb, self.launcher_kb, LAUNCHER_GROWTH_KB),
         ] {
-            if now > before + growth {
-                find(what, before.to_string(), now.to_string());
+            // Before the first host nothing has been used that an allocator could have kept.
+            let is_warm = before.launcher_kb > 0;
+            if is_warm && now > was + growth {
+                find(what, was.to_string(), now.to_string());
             }
         }
         for (what, before, now) in [
@@ -155,6 +157,7 @@ mod tests {
             threads: 2,
             mounts: ["a".to_owned()].into(),
             supervisor_kb: 1000,
+            launcher_kb: 10,
             ..Inventory::default()
         };
         let mut now = before.clone();

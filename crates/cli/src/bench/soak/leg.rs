@@ -93,6 +93,17 @@ impl Journal {
             tickets: AtomicU64::new(0),
         }
     }
+
+    /// Takes note of an accident that did not go as it should.
+    pub(super) fn take_note(&self, accident: &str, came: Result<(), String>) {
+        if let Err(got) = came {
+            self.tally.note(
+                accident,
+                "nothing untrue said of what was in flight, and nothing left of it",
+                got,
+            );
+        }
+    }
 }
 
 /// One stretch, on one host.

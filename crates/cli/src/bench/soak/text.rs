@@ -81,7 +81,7 @@ const INVENTORY_HEADINGS: [&str; 12] = [
     "cgroups",
     "files",
     "net ns",
-    "KiB, ours and cages'",
+    "KiB, ours and launcher's",
     "slab KiB",
 ];
 
@@ -125,7 +125,7 @@ fn kinds(report: &SoakReport) -> Vec<[String; 5]> {
 
 fn inventories(report: &SoakReport) -> Vec<[String; 12]> {
     let row = |inventory: &Inventory| {
-        let Inventory { supervisor_kb, cages_kb, .. } = inventory;
+        let Inventory { supervisor_kb, launcher_kb, .. } = inventory;
         [
             inventory.at_s.to_string(),
             inventory.descriptors.to_string(),
@@ -137,7 +137,7 @@ fn inventories(report: &SoakReport) -> Vec<[String; 12]> {
             format!("{} + {}", inventory.groups, inventory.abandoned_groups.len()),
             format!("{} + {}", inventory.state_files.len(), inventory.temporary_files.len()),
             inventory.network_namespaces.to_string(),
-            format!("{supervisor_kb} + {cages_kb}"),
+            format!("{supervisor_kb} + {launcher_kb}"),
             inventory.slab_kb.to_string(),
         ]
     };
