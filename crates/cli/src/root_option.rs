@@ -21,6 +21,10 @@ pub(crate) struct RootOption {
     /// `docker save` wrote. Images are unpacked once, and kept
     #[arg(long, value_name = "PATH")]
     root: Option<PathBuf>,
+    /// Start the program in a view of this directory: what it changes is its own and gone afterwards, and the directory
+    /// stays as it is. Its files must belong to one user; at level rootless, to you
+    #[arg(long, value_name = "DIR")]
+    workspace: Option<PathBuf>,
 }
 
 impl RootOption {
@@ -31,6 +35,7 @@ impl RootOption {
 
     /// `config` with the root asked for.
     pub(crate) fn apply(&self, config: HostConfig) -> Result<HostConfig, Failure> {
+        let config = HostConfig { base: self.workspace.clone(), ..config };
         let Some(path) = &self.root else { return Ok(config) };
         // A mount is made of it by another process, in another directory.
         let path = path

@@ -15,6 +15,7 @@ use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, recv, se
 use rustix::process::{Gid, Pid, Uid, set_child_subreaper};
 use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
 
+use crate::base;
 use crate::protocol::{Command, Ended, Report, RunHeader, Wiring};
 use crate::rootless;
 use crate::small_text::SmallText;
@@ -65,7 +66,7 @@ impl Ground {
                 close_all_but(bench, ruleset)?;
                 mount_proc(is_rootless).map_err(at(Stage::MountProc))?;
                 if is_rootless {
-                    mount_workspace(bench.uid).map_err(at(Stage::MountWorkspace))?;
+                    mount_workspace(bench).map_err(at(Stage::MountWorkspace))?;
                     return Ok(Self::Rootless);
                 }
                 Ok(Self::Full)
@@ -85,10 +86,9 @@ impl Ground {
     /// Says that the cage waits, and hands over its workspace if that was made here.
     pub(crate) fn announce(&self, bench: &Bench) -> Result<(), Errno> {
         let bytes = Report::Waiting.encode(bench.generation);
-        let open = |path: &CStr| openat(CWD, path, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
         match self {
             Self::Rootless => {
-                let (work, tmp) = (open(c"/ws/work")?, open(c"/ws/tmp")?);
+                let (work, tmp) = (open_directory(c"/ws/work")?, open_directory(c"/ws/tmp")?);
                 let own = [work.as_fd(), tmp.as_fd()];
                 let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
                 let mut ancillary = SendAncillaryBuffer::new(&mut space);
@@ -105,18 +105,34 @@ impl Ground {
     /// Puts what came with the request in its place.
     pub(crate) fn lay_out(
         &self,
+        bench: &Bench,
         header: &RunHeader,
-        descriptors: &Descriptors,
+        descriptors: &mut Descriptors,
     ) -> Result<(), (Stage, Errno)> {
         match self {
             Self::Full => {
-                attach(&descriptors.work, c"/ws/work").map_err(at(Stage::MountWork))?;
+                let has_base = bench.shared.has_base;
+                let target = if has_base { base::layer() } else { c"/ws/work" };
+                attach(&descriptors.work, target).map_err(at(Stage::MountWork))?;
+                if has_base {
+                    base::lay_under(Some(bench.index)).map_err(at(Stage::MountBase))?;
+                    base::hide_layer().map_err(at(Stage::MountBase))?;
+                    // What came with the request is the layer; the program starts in the view.
+                    descriptors.work = open_directory(c"/ws/work").map_err(at(Stage::MountBase))?;
+                }
                 attach(&descriptors.tmp, c"/ws/tmp").map_err(at(Stage::MountTmp))
             }
             Self::Rootless => {
                 let size = workspace_options(header.disk_bytes, None);
-                mount_remount(c"/ws/tmp", WORKSPACE_FLAGS, size.as_c_str())
-                    .map_err(at(Stage::ResizeWorkspace))
+                let resize = |target| {
+                    mount_remount(target, WORKSPACE_FLAGS, size.as_c_str())
+                        .map_err(at(Stage::ResizeWorkspace))
+                };
+                if bench.shared.has_base {
+                    resize(base::layer())?;
+                    base::hide_layer().map_err(at(Stage::MountBase))?;
+                }
+                resize(c"/ws/tmp")
             }
             Self::Process { .. } => Ok(()),
         }
@@ -231,10 +247,17 @@ fn mount_proc(is_rootless: bool) -> Result<(), Errno> {
     mount(c"proc", c"/proc", c"proc", flags, c"subset=pid,hidepid=invisible")
 }
 
-/// One file system for both directories, as large as any request's files until the request says how large.
-fn mount_workspace(uid: u32) -> Result<(), Errno> {
-    let options = workspace_options(FIRST_SIZE, Some(uid));
-    mount(c"tmpfs", c"/ws/tmp", c"tmpfs", WORKSPACE_FLAGS, options.as_c_str())?;
+/// One file system for both directories, as large as any request's files until the request says how large; or, where the
+/// workspace is a view of another directory, one for what is changed there and one for `/tmp`.
+fn mount_workspace(bench: &Bench) -> Result<(), Errno> {
+    let options = workspace_options(FIRST_SIZE, Some(bench.uid));
+    let fresh = |target| mount(c"tmpfs", target, c"tmpfs", WORKSPACE_FLAGS, options.as_c_str());
+    fresh(c"/ws/tmp")?;
+    if bench.shared.has_base {
+        fresh(base::layer())?;
+        base::make_layer()?;
+        return base::lay_under(None);
+    }
     mkdir(c"/ws/tmp/.work", Mode::RWXU)?;
     mount_bind(c"/ws/tmp/.work", c"/ws/work")
 }
@@ -248,6 +271,10 @@ fn workspace_options(size: u64, owner: Option<u32>) -> SmallText {
         }
         None => text,
     }
+}
+
+fn open_directory(path: &CStr) -> Result<OwnedFd, Errno> {
+    openat(CWD, path, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
 }
 
 fn attach(mounted: &OwnedFd, target: &CStr) -> Result<(), Errno> {

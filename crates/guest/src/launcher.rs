@@ -30,7 +30,7 @@ use crate::tree::SignalScope;
 use crate::{filter, inherited, rootless, rules, template};
 
 /// The first argument that makes an executable the launcher. Followed by the isolation level, a directory, a slot count,
-/// whether stubs announce themselves, whether control groups are charged for programs, and the root tree; the control socket is standard input. The directory is the template's mount
+/// whether stubs announce themselves, whether control groups are charged for programs, the root tree, and the directory that workspaces start from, if any; the control socket is standard input. The directory is the template's mount
 /// point; where there is no mount namespace it holds for each slot a directory of its number, with `work` and `tmp`.
 pub const LAUNCHER_ARGUMENT: &str = "__rollcage_launcher";
 /// The word for stubs that announce themselves with [`crate::protocol::Report::Waiting`].
@@ -77,16 +77,20 @@ struct Order {
     announced: bool,
     charge: Charge,
     tree: RootTree,
+    base: Option<PathBuf>,
 }
 
 impl Order {
     fn parse(arguments: &[OsString]) -> Option<Self> {
-        let [_first, level, root, slots, announced, charged, tree] = arguments else { return None };
+        let [_first, level, root, slots, announced, charged, tree, base @ ..] = arguments else {
+            return None;
+        };
         Some(Self {
             level: IsolationLevel::from_name(level.to_str()?)?,
             root: root.into(),
             slots: slots.to_str()?.parse().ok()?,
             announced: announced == ANNOUNCED,
+            base: base.first().map(PathBuf::from),
             tree: match tree.to_str() {
                 Some(HOST_TOOLCHAINS) => RootTree::HostToolchains,
                 _ => RootTree::Directory(tree.into()),
@@ -182,7 +186,8 @@ fn init(control: BorrowedFd<'_>, order: &Order) -> Result<(), LauncherError> {
         let uids: Vec<u32> = slots.iter().map(|(setup, _)| setup.uid).collect();
         // Every cage's own UTS namespace starts as a copy of this one.
         rustix::system::sethostname(b"cage").map_err(call("set the cages' host name"))?;
-        template::enter(level, &order.root, &order.tree, &uids).map_err(LauncherError::Template)?;
+        template::enter(level, &order.root, &order.tree, order.base.as_deref(), &uids)
+            .map_err(LauncherError::Template)?;
     }
     let abi = landlock::abi().map_err(|_none| LauncherError::NoLandlock)?;
     inherited::seal_capabilities(level).map_err(call_failed)?;
@@ -190,6 +195,7 @@ fn init(control: BorrowedFd<'_>, order: &Order) -> Result<(), LauncherError> {
     let shared = Shared {
         level,
         announced: order.announced,
+        has_base: order.base.is_some(),
         confinement,
         filters: [Wiring::Sealed, Wiring::Wired]
             .map(|wiring| filter::assemble(&filter::program_rules(level, wiring, order.charge))),

@@ -34,6 +34,8 @@ pub(crate) struct Shared {
     pub(crate) level: IsolationLevel,
     /// Whether stubs say that they wait; see [`Report::Waiting`].
     pub(crate) announced: bool,
+    /// Whether workspaces start as views of a directory; see `base.rs`.
+    pub(crate) has_base: bool,
     pub(crate) confinement: Confinement,
     /// What each program takes on besides the launcher's own filter, without a network and with one.
     pub(crate) filters: [Vec<Instruction>; 2],
@@ -95,10 +97,10 @@ fn serve(bench: &mut Bench) -> Result<(), (Stage, Errno)> {
     if bench.shared.announced {
         ground.announce(bench).map_err(|errno| (Stage::Announce, errno))?;
     }
-    let Some((request_bytes, descriptors)) = receive_own(bench)? else { return Ok(()) };
+    let Some((request_bytes, mut descriptors)) = receive_own(bench)? else { return Ok(()) };
     let malformed = (Stage::Receive, Errno::BADMSG);
     let header = bench.buffer.get(..request_bytes).and_then(RunHeader::decode).ok_or(malformed)?;
-    ground.lay_out(&header, &descriptors)?;
+    ground.lay_out(bench, &header, &mut descriptors)?;
     if header.listeners_len > 0 {
         let listeners = header.listeners(bench.buffer.get(..request_bytes).unwrap_or_default());
         wire::hand_over_listeners(bench.socket.as_fd(), bench.generation, listeners)

@@ -19,6 +19,7 @@ use rustix::mount::{
 };
 use rustix::process::{chdir, pivot_root};
 
+use crate::base;
 use crate::host_files::{HOST_TREES, is_wanted_in_etc};
 
 /// Devices a program may open: name, major, minor. See Documentation/admin-guide/devices.txt.
@@ -69,6 +70,7 @@ pub(crate) fn enter(
     level: IsolationLevel,
     root: &Path,
     tree: &RootTree,
+    base: Option<&Path>,
     uids: &[u32],
 ) -> Result<(), TemplateError> {
     let host = Path::new("/");
@@ -95,6 +97,9 @@ pub(crate) fn enter(
         directory(&root.join(name), 0o755)?;
     }
     link("/ws/tmp", &root.join("tmp"))?;
+    if let Some(base) = base {
+        show_base(level, root, base, uids)?;
+    }
 
     // Recursively, because a read-only rebind of the top mount leaves those below it writable.
     let path = c_path(root);
@@ -113,6 +118,24 @@ pub(crate) fn enter(
     pivot_root(".", ".").map_err(at("pivot to", root))?;
     unmount(".", UnmountFlags::DETACH).map_err(at("detach the host below", root))?;
     chdir(host).map_err(at("enter", host))
+}
+
+/// Shows the directory that workspaces start from, at level full once for each slot.
+fn show_base(level: IsolationLevel, root: &Path, base: &Path, uids: &[u32]) -> Result<(), TemplateError> {
+    let shown = root.join(base::SHOWN_AT);
+    directory(&shown, 0o755)?;
+    directory(&root.join("ws/layer"), 0o755)?;
+    if level == IsolationLevel::Rootless {
+        let only = shown.join("only");
+        directory(&only, 0o755)?;
+        return base::show(base, &only).map_err(at("show workspaces", base));
+    }
+    for (slot, uid) in uids.iter().enumerate() {
+        let own = shown.join(slot.to_string());
+        directory(&own, 0o755)?;
+        base::show_as(base, &own, *uid).map_err(at("show workspaces, as their user's,", base))?;
+    }
+    Ok(())
 }
 
 /// Shows every entry of the directory `tree` below `root`.

@@ -35,6 +35,8 @@ pub struct Host {
     freed: Condvar,
     enforcement: Arc<Enforcement>,
     sharing: Sharing,
+    /// What workspaces start as views, or where there are no mounts as copies, of.
+    base: Option<PathBuf>,
     processors: u32,
     slots: usize,
     start_clock: OwnedFd,
@@ -63,6 +65,7 @@ impl Host {
         if let (IsolationLevel::Process, RootTree::Directory(directory)) = (level, &config.tree) {
             return Err(HostError::NoRootTree { directory: directory.clone() });
         }
+        let base = config.base.as_ref().map(|base| absolute(base)).transpose()?;
         let hierarchy = hierarchy(config.accounting)?;
         let state = config.make_state_dir()?;
         let locks = if caller.is_root() { Path::new(LOCKS_OF_ROOT) } else { &state };
@@ -93,6 +96,7 @@ impl Host {
             announced,
             charged: hierarchy.is_some(),
             tree: &config.tree,
+            base: base.as_deref(),
             user,
         };
         let launcher = Launcher::start(&order, &start_clock, &introductions)?;
@@ -112,6 +116,7 @@ impl Host {
             freed: Condvar::new(),
             enforcement: Arc::new(enforcement),
             sharing,
+            base,
             processors: u32::try_from(processors).unwrap_or(u32::MAX),
             slots: config.slots,
             start_clock,
@@ -128,6 +133,7 @@ impl Host {
         let setting = Setting {
             control: self.launcher.control(),
             sharing: self.sharing,
+            base: self.base.as_deref(),
             file_user: self.user,
             backstops: match &self.bystanders {
                 None => Backstops::None,
@@ -255,6 +261,13 @@ fn hierarchy(accounting: Accounting) -> Result<Option<Hierarchy>, HostError> {
         Accounting::Best => Ok(Hierarchy::detect().ok()),
         Accounting::Sampled => Ok(None),
     }
+}
+
+/// The launcher has another working directory.
+fn absolute(base: &Path) -> Result<PathBuf, HostError> {
+    let used = |source| HostError::Path { action: "start workspaces from", path: base.to_owned(), source };
+    let base = base.canonicalize().map_err(used)?;
+    if base.is_dir() { Ok(base) } else { Err(used(Errno::NOTDIR.into())) }
 }
 
 fn create_directory(path: &Path) -> Result<(), HostError> {

@@ -84,6 +84,8 @@ pub(crate) struct Order<'a> {
     pub(crate) charged: bool,
     /// What programs find at their root.
     pub(crate) tree: &'a RootTree,
+    /// What workspaces start as views of.
+    pub(crate) base: Option<&'a Path>,
     /// Whom it runs as, where that is not whoever starts it.
     pub(crate) user: Option<u32>,
 }
@@ -117,6 +119,7 @@ impl Launcher {
                 RootTree::HostToolchains => HOST_TOOLCHAINS.as_ref(),
                 RootTree::Directory(directory) => directory.as_os_str(),
             })
+            .args(order.base)
             .env_clear()
             .current_dir("/")
             .stdin(Stdio::from(theirs))

@@ -4,6 +4,7 @@
 //! earliest deadline. Both pipes are drained at once, so a program that fills one never blocks the other.
 
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,6 +35,8 @@ use crate::workspace::{Sharing, Workspace};
 pub(crate) struct Setting<'a> {
     pub(crate) control: BorrowedFd<'a>,
     pub(crate) sharing: Sharing,
+    /// What workspaces start from.
+    pub(crate) base: Option<&'a Path>,
     /// Whose files are where the cages' user is not ours.
     pub(crate) file_user: Option<u32>,
     pub(crate) backstops: Backstops,
@@ -498,11 +501,20 @@ fn workspace_for(
         (IsolationLevel::Process, Some(own)) => {
             let own = Arc::clone(own);
             own.clear().map_err(system("empty the slot's workspace"))?;
+            if let Some(base) = setting.base {
+                own.copy_in(base, user).map_err(|source| SandboxError::System {
+                    action: "copy the directory that workspaces start from",
+                    source,
+                })?;
+            }
             Ok(Workspace::Directory { own, user })
         }
         (IsolationLevel::Rootless, _) => {
             let [work, tmp] = slot.take_workspace().ok_or(SandboxError::StubLost)?;
             Ok(Workspace::Given { work, tmp, user })
+        }
+        (IsolationLevel::Full | IsolationLevel::Process, _) if setting.base.is_some() => {
+            Workspace::layer(&request.limits, slot.fixture.uid).map_err(system("create a workspace"))
         }
         (IsolationLevel::Full | IsolationLevel::Process, _) => {
             Workspace::mounted(setting.sharing, &request.limits, slot.fixture.uid)

@@ -69,6 +69,8 @@ stages! {
     Receive = 10, "receive the request in the cage";
     /// The stub mounts the workspace.
     MountWork = 11, "mount the workspace";
+    /// The stub lays the workspace over the directory that it starts from.
+    MountBase = 33, "lay the workspace over its base";
     /// The stub mounts /tmp.
     MountTmp = 12, "mount /tmp in the cage";
     /// The stub of a rootless cage gives the workspace the size asked for.

@@ -22,6 +22,9 @@ pub const CAGE_NAMESPACES: u64 =
 /// Those of a cage made by anyone else: the user namespace comes first and owns the others.
 pub const ROOTLESS_CAGE_NAMESPACES: u64 = CAGE_NAMESPACES | libc::CLONE_NEWUSER as u64;
 
+/// A user namespace alone.
+pub const USER_NAMESPACE: u64 = libc::CLONE_NEWUSER as u64;
+
 /// What a new process starts with.
 pub type Entry = unsafe extern "C" fn(*mut c_void) -> !;
 
@@ -198,14 +201,39 @@ pub enum Forked {
     },
 }
 
+/// A child that does nothing until it is killed, in new `namespaces`, which live as long as it.
+///
+/// # Safety
+///
+/// As for [`fork_single_threaded`].
+pub unsafe fn fork_idle(namespaces: u64) -> Result<OwnedFd, Errno> {
+    // SAFETY: the caller vouches for there being one thread.
+    match unsafe { fork_into(namespaces) }? {
+        Forked::Parent { pidfd, .. } => Ok(pidfd),
+        Forked::Child => loop {
+            // SAFETY: the call reads no memory.
+            let _interrupted = unsafe { syscall(libc::SYS_pause, [0; 6]) };
+        },
+    }
+}
+
 /// Plain fork, with a pidfd.
 ///
 /// # Safety
 ///
 /// The process must have one thread: locks held by others would stay held in the child for ever.
 pub unsafe fn fork_single_threaded() -> Result<Forked, Errno> {
+    // SAFETY: the caller vouches for there being one thread.
+    unsafe { fork_into(0) }
+}
+
+/// # Safety
+///
+/// As for [`fork_single_threaded`].
+unsafe fn fork_into(namespaces: u64) -> Result<Forked, Errno> {
     let mut pidfd: i32 = -1;
-    let flags = (libc::CLONE_PIDFD | libc::SIGCHLD).cast_unsigned() as usize;
+    let namespaces = usize::try_from(namespaces).expect("words are 64 bits wide here");
+    let flags = (libc::CLONE_PIDFD | libc::SIGCHLD).cast_unsigned() as usize | namespaces;
     // SAFETY: `pidfd` outlives the call; without CLONE_VM the child gets a copy of this memory and returns here on
     // a copy of this stack.
     let result = unsafe { syscall(libc::SYS_clone, [flags, 0, (&raw mut pidfd) as usize, 0, 0, 0]) }?;

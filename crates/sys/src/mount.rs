@@ -26,13 +26,27 @@ struct MountAttr {
     userns_fd: u64,
 }
 
+/// `MOUNT_ATTR_IDMAP`.
+const ID_MAP: u64 = 0x0010_0000;
+
+/// Shows the files of the detached mount `tree` as belonging to the ids that `namespace`, a user namespace, maps their
+/// owners to, and confines it.
+pub fn map_ids(tree: BorrowedFd<'_>, namespace: BorrowedFd<'_>) -> Result<(), Errno> {
+    let userns_fd = u64::from(namespace.as_raw_fd().cast_unsigned());
+    let attr_set = ID_MAP | READ_ONLY | NO_SUID | NO_DEV;
+    set(tree, c"", &MountAttr { attr_set, userns_fd, ..MountAttr::default() })
+}
+
 /// Sets `attributes` on the mount at `path` and every mount below it, in one step.
 ///
 /// A read-only rebind with mount(2) changes only the top mount and leaves submounts writable.
 ///
 /// [mount_setattr(2)](https://man7.org/linux/man-pages/man2/mount_setattr.2.html)
 pub fn set_attributes_recursively(dir: BorrowedFd<'_>, path: &CStr, attributes: u64) -> Result<(), Errno> {
-    let attr = MountAttr { attr_set: attributes, ..MountAttr::default() };
+    set(dir, path, &MountAttr { attr_set: attributes, ..MountAttr::default() })
+}
+
+fn set(dir: BorrowedFd<'_>, path: &CStr, attr: &MountAttr) -> Result<(), Errno> {
     let fd = dir.as_raw_fd() as isize;
     let flags = (libc::AT_RECURSIVE | libc::AT_EMPTY_PATH).cast_unsigned() as usize;
     // SAFETY: `path` is NUL-terminated and `attr` has the size given; both outlive the call and are only read.
@@ -43,7 +57,7 @@ pub fn set_attributes_recursively(dir: BorrowedFd<'_>, path: &CStr, attributes: 
                 fd.cast_unsigned(),
                 path.as_ptr() as usize,
                 flags,
-                (&raw const attr) as usize,
+                (attr as *const MountAttr) as usize,
                 size_of::<MountAttr>(),
                 0,
             ],

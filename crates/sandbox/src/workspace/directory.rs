@@ -3,7 +3,10 @@
 //! Nothing bounds them but a look from time to time, so what is in them may be more than was allowed, nested deeper than
 //! a path is long, and closed to its owner.
 
+use std::fs;
+use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::{lchown, symlink};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{
@@ -61,6 +64,32 @@ impl DirectoryWorkspace {
     /// Where programs find their temporary directory.
     pub(crate) fn tmp_path(&self) -> PathBuf {
         self.path.join("tmp")
+    }
+
+    /// Copies the directories, files and links of `base` in, as `owner`'s.
+    pub(crate) fn copy_in(&self, base: &Path, owner: Option<u32>) -> io::Result<()> {
+        let target = self.path.join("work");
+        let mut pending = vec![PathBuf::new()];
+        while let Some(inner) = pending.pop() {
+            for entry in fs::read_dir(base.join(&inner))? {
+                let entry = entry?;
+                let inner = inner.join(entry.file_name());
+                let (from, to) = (entry.path(), target.join(&inner));
+                let kind = entry.file_type()?;
+                if kind.is_dir() {
+                    fs::create_dir(&to)?;
+                    pending.push(inner);
+                } else if kind.is_symlink() {
+                    symlink(fs::read_link(&from)?, &to)?;
+                } else if kind.is_file() {
+                    fs::copy(&from, &to)?;
+                }
+                if let Some(uid) = owner {
+                    lchown(&to, Some(uid), Some(uid))?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Removes whatever is inside. Only when nothing of the cage lives any more.
@@ -182,8 +211,7 @@ pub(crate) fn is_private_to(directory: &OwnedFd, uid: u32) -> Result<bool, Errno
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
 

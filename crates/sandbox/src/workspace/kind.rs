@@ -47,6 +47,11 @@ impl Workspace {
         MountedWorkspace::create(sharing, limits, uid).map(|made| Self::Mounted { made, uid })
     }
 
+    /// As [`Workspace::mounted`], for a view of another directory.
+    pub(crate) fn layer(limits: &Limits, uid: u32) -> Result<Self, Errno> {
+        MountedWorkspace::create_layer(limits, uid).map(|made| Self::Mounted { made, uid })
+    }
+
     /// Writes the files of a request.
     pub(crate) fn place(&self, files: &[FileEntry], limits: &Limits) -> Result<(), SandboxError> {
         match self {

@@ -83,6 +83,19 @@ impl MountedWorkspace {
     }
 }
 
+impl MountedWorkspace {
+    /// Makes what a view of another directory keeps its changes in, which belong to `uid`.
+    pub(crate) fn create_layer(limits: &Limits, uid: u32) -> Result<Self, Errno> {
+        let root = tmpfs(limits, uid)?;
+        for name in ["upper", "scratch"] {
+            mkdirat(&root, name, Mode::RWXU)?;
+        }
+        chownat(&root, "upper", Some(Uid::from_raw(uid)), Some(Gid::from_raw(uid)), AtFlags::empty())?;
+        let directory = openat(&root, "upper", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+        Ok(Self { work: root, tmp: tmpfs(limits, uid)?, directory })
+    }
+}
+
 fn part(root: &OwnedFd, name: &str) -> Result<OwnedFd, Errno> {
     open_tree(root, name, OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC)
 }
