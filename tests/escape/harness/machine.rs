@@ -52,6 +52,8 @@ pub(super) struct Traces {
     cgroups: Vec<PathBuf>,
     mounts: String,
     host_name: String,
+    /// Processes that an attack left behind: one breach, not one for each attack that follows.
+    told: BTreeSet<u32>,
 }
 
 /// A process as the host sees it.
@@ -61,6 +63,8 @@ pub(super) struct Process {
     pub(super) uid: u32,
     parent: u32,
     name: String,
+    /// Ended, and the machine's init has yet to take note of it. How soon it does is none of ours.
+    is_left_to_init: bool,
 }
 
 impl Watch {
@@ -113,11 +117,11 @@ impl Traces {
             let name = Path::new("rollcage").join(number.to_string());
             find_groups(Path::new("/sys/fs/cgroup"), &name, 6, &mut cgroups);
         }
-        Self { watch, launcher, cgroups, mounts: mounts(), host_name: host_name() }
+        Self { watch, launcher, cgroups, mounts: mounts(), host_name: host_name(), told: BTreeSet::new() }
     }
 
     /// Whether the host is as it was; `Err` says what is not.
-    pub(super) fn check(&self) -> Result<(), String> {
+    pub(super) fn check(&mut self) -> Result<(), String> {
         let deadline = Instant::now() + SETTLING;
         loop {
             let left = self.left_behind();
@@ -125,7 +129,9 @@ impl Traces {
                 break;
             }
             if Instant::now() > deadline {
-                return Err(format!("left behind: {}", left.join(", ")));
+                let (pids, names): (Vec<u32>, Vec<String>) = left.into_iter().unzip();
+                self.told.extend(pids);
+                return Err(format!("left behind: {}", names.join(", ")));
             }
             std::thread::yield_now();
         }
@@ -147,22 +153,33 @@ impl Traces {
     }
 
     /// Processes that are not the supervisor's own, and members of the cages' groups.
-    fn left_behind(&self) -> Vec<String> {
+    fn left_behind(&self) -> Vec<(u32, String)> {
         let is_own = |process: &Process| {
             fs::read_link(format!("/proc/{}/exe", process.pid)).is_ok_and(|program| program == self.launcher)
         };
-        let mut left: Vec<String> = self
+        let mut left: Vec<(u32, String)> = self
             .watch
             .processes()
             .into_iter()
-            .filter(|process| !is_own(process))
-            .map(|process| format!("process {} ({}, uid {})", process.pid, process.name, process.uid))
+            .filter(|process| {
+                !is_own(process) && !process.is_left_to_init && !self.told.contains(&process.pid)
+            })
+            .map(|process| {
+                (process.pid, format!("process {} ({}, uid {})", process.pid, process.name, process.uid))
+            })
             .collect();
         for group in &self.cgroups {
             let Ok(slots) = fs::read_dir(group) else { continue };
             for slot in slots.flatten() {
                 let members = fs::read_to_string(slot.path().join("cgroup.procs")).unwrap_or_default();
-                left.extend(members.lines().map(|pid| format!("process {pid} in {}", slot.path().display())));
+                let told = |pid: &u32| !self.told.contains(pid);
+                left.extend(
+                    members
+                        .lines()
+                        .filter_map(|pid| pid.parse().ok())
+                        .filter(told)
+                        .map(|pid: u32| (pid, format!("process {pid} in {}", slot.path().display()))),
+                );
             }
         }
         left
@@ -183,7 +200,9 @@ fn processes() -> impl Iterator<Item = Process> {
         let status = String::from_utf8_lossy(&status);
         let field = |name: &str| Some(status.lines().find_map(|line| line.strip_prefix(name))?.trim());
         let uid = field("Uid:")?.split_whitespace().next()?.parse().ok()?;
-        Some(Process { pid, uid, parent: field("PPid:")?.parse().ok()?, name: field("Name:")?.to_owned() })
+        let parent = field("PPid:")?.parse().ok()?;
+        let is_left_to_init = parent == 1 && field("State:")?.starts_with('Z');
+        Some(Process { pid, uid, parent, name: field("Name:")?.to_owned(), is_left_to_init })
     })
 }
 

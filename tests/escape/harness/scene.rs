@@ -28,7 +28,8 @@ impl Scene {
             .and_then(|()| fs::create_dir(directory.join("control")))
             .and_then(|()| fs::write(directory.join("secret"), format!("{SECRET}\n")))
             .and_then(|()| fs::set_permissions(directory.join("secret"), Permissions::from_mode(0o600)))
-            .and_then(|()| fs::set_permissions(&directory, Permissions::from_mode(0o700)))
+            // Passable, for launchers that are another user by the time they are executed.
+            .and_then(|()| fs::set_permissions(&directory, Permissions::from_mode(0o711)))
             .and_then(|()| chown(directory.join("secret"), Some(owner), Some(owner)))
             .and_then(|()| chown(&directory, Some(owner), Some(owner)));
         made.expect("root can write below /var/lib");

@@ -3,7 +3,6 @@
 //! The test executes itself as the user of the mode, and both speak in lines of JSON: a probe and a place one way,
 //! what came of it the other. What a supervisor cannot judge of itself, the state of the host, is judged here.
 
-use std::fs;
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -87,7 +86,11 @@ impl Station {
     pub(super) fn start(mode: &Mode, number: u32) -> Result<Self, StartError> {
         let uid = mode.supervisor.uid(number);
         let scene = Scene::make(&format!("station-{number}"), uid);
-        let launcher = launcher(mode, &scene).map_err(|error| StartError::Failed(error.to_string()))?;
+        // A copy, because the way to a build directory need not be open to everybody, and what lies there may be built
+        // anew meanwhile.
+        let launcher = scene
+            .program(Path::new(env!("CARGO_BIN_EXE_rollcage")), "launcher")
+            .map_err(|error| StartError::Failed(format!("cannot copy the launcher: {error}")))?;
         let mut process = command(mode, &scene, &launcher)
             .and_then(|mut command| command.spawn())
             .map_err(|error| StartError::Failed(format!("cannot start a supervisor: {error}")))?;
@@ -162,15 +165,6 @@ impl Drop for Station {
         // Killed, it takes its cages along, which is what the host promises.
         let _killed = self.process.kill();
         let _ended = self.process.wait();
-    }
-}
-
-/// The program that makes cages. The way to a build directory need not be open to everybody.
-fn launcher(mode: &Mode, scene: &Scene) -> io::Result<PathBuf> {
-    let launcher = Path::new(env!("CARGO_BIN_EXE_rollcage"));
-    match mode.supervisor {
-        Supervisor::Root => fs::canonicalize(launcher),
-        Supervisor::User | Supervisor::ContainerUser => scene.program(launcher, "launcher"),
     }
 }
 
