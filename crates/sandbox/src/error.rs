@@ -167,14 +167,20 @@ pub enum SandboxError {
 
 impl SandboxError {
     /// Whether the same request may succeed if it is made again.
-    pub const fn is_retryable(&self) -> bool {
+    pub fn is_retryable(&self) -> bool {
         match self {
             Self::Exec { .. }
             | Self::Request(_)
             | Self::NoProgram
             | Self::NoNetwork { .. }
-            | Self::Place { .. }
             | Self::FilesTooLarge { .. } => false,
+            // The file or its name is to blame, unless it was we who ran out of something.
+            Self::Place { source, .. } => {
+                matches!(
+                    source.raw_os_error(),
+                    Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::EINTR)
+                )
+            }
             Self::Cage { .. }
             | Self::System { .. }
             | Self::NotReady { .. }

@@ -178,7 +178,7 @@ impl Slot {
 
     /// Hands over a request.
     pub(crate) fn send(&self, bytes: &[u8], fixed: [BorrowedFd<'_>; 5]) -> Result<(), SandboxError> {
-        let (_entry, cgroups) = self.accounts.entry();
+        let (_entry, cgroups) = self.accounts.entry(self.fixture.level);
         let descriptors: Vec<_> = fixed.into_iter().chain(cgroups).collect();
         send_with::<RUN_SPACE>(self.socket.as_fd(), bytes, &descriptors).map_err(|errno| match errno {
             Errno::PIPE | Errno::CONNRESET => SandboxError::LauncherGone,
@@ -188,7 +188,7 @@ impl Slot {
 
     /// How a program enters the slot's cgroup.
     pub(crate) fn cgroup_entry(&self) -> CgroupEntry {
-        self.accounts.entry().0
+        self.accounts.entry(self.fixture.level).0
     }
 
     /// Has the cage killed: by the launcher, or by its own stub where there is no namespace that would die with that.

@@ -8,7 +8,7 @@ use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 use rollcage_guest::protocol::{CgroupEntry, Ended};
-use rollcage_types::{LimitKind, Limits};
+use rollcage_types::{IsolationLevel, LimitKind, Limits};
 
 use crate::cgroup::{Account, GroupError, SlotCgroup};
 use crate::outcome::over_cpu;
@@ -36,9 +36,9 @@ impl Accounts {
     }
 
     /// How a program enters its group, and the descriptors it needs for that.
-    pub(crate) fn entry(&self) -> (CgroupEntry, Vec<BorrowedFd<'_>>) {
+    pub(crate) fn entry(&self, level: IsolationLevel) -> (CgroupEntry, Vec<BorrowedFd<'_>>) {
         match self {
-            Self::Group(group) => group.entry(),
+            Self::Group(group) => group.entry(level),
             Self::Sampled(_) => (CgroupEntry::None, Vec::new()),
         }
     }

@@ -64,8 +64,9 @@ struct Sight<'a> {
 impl Hierarchy {
     /// Reads this process's mounts and groups. `Err` says what is missing.
     pub(crate) fn detect() -> Result<Self, String> {
-        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-        let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+        let read =
+            |path| fs::read_to_string(path).map_err(|error| format!("`{path}` cannot be read: {error}"));
+        let (mounts, groups) = (read("/proc/self/mountinfo")?, read("/proc/self/cgroup")?);
         let sight = Sight {
             read: &|path| fs::read_to_string(path).unwrap_or_default(),
             writable: &|path| accessat(CWD, path, Access::WRITE_OK, AtFlags::EACCESS).is_ok(),

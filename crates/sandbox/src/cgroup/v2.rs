@@ -47,6 +47,7 @@ enum MemoryPeak {
 struct PidsGroup {
     path: PathBuf,
     directory: OwnedFd,
+    procs: GroupFile,
     max: GroupFile,
     events: GroupFile,
     /// Since Linux 6.1.
@@ -103,6 +104,11 @@ impl Group {
 
     pub(super) fn directory(&self) -> BorrowedFd<'_> {
         self.pids.directory.as_fd()
+    }
+
+    /// The file by which a process moves itself in.
+    pub(super) fn procs(&self) -> BorrowedFd<'_> {
+        self.pids.procs.fd()
     }
 
     pub(super) fn limit(&mut self, limits: &Limits) -> Result<(), GroupError> {
@@ -223,6 +229,7 @@ impl PidsGroup {
             .map_err(|errno| GroupError::new("open", &path, errno))?;
         Ok(Self {
             directory,
+            procs: GroupFile::open(&path.join("cgroup.procs"), WRITE)?,
             max: GroupFile::open(&path.join("pids.max"), WRITE)?,
             events: GroupFile::open(&path.join("pids.events"), READ)?,
             peak: GroupFile::open_if_there(&path.join("pids.peak"), READ)?,
