@@ -81,7 +81,7 @@ pub enum SessionError {
 
 impl SessionError {
     /// Whether the same cell may succeed if it is run again.
-    pub const fn is_retryable(&self) -> bool {
+    pub fn is_retryable(&self) -> bool {
         match self {
             // A replay that ran out of time says more about the host's load than about the cells.
             Self::ReplayStopped { termination, .. } => termination.is_out_of_time(),
