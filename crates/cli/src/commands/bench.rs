@@ -50,14 +50,14 @@ struct ExecArgs {
     /// A look, in about ten seconds
     #[arg(long)]
     quick: bool,
-    #[command(flatten)]
-    cages: CageOptions,
     /// Print one JSON object instead of tables
     #[arg(long)]
     json: bool,
     /// End with 1 if a promise does not hold
     #[arg(long)]
     check: bool,
+    #[command(flatten)]
+    cages: CageOptions,
 }
 
 #[derive(Clone, Debug, clap::Args)]
@@ -68,14 +68,14 @@ struct SoakArgs {
     /// Where all random choices come from
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    #[command(flatten)]
-    cages: CageOptions,
     /// Print one JSON object instead of tables
     #[arg(long)]
     json: bool,
     /// Write the report as Markdown too
     #[arg(long, value_name = "FILE.md")]
     report: Option<PathBuf>,
+    #[command(flatten)]
+    cages: CageOptions,
 }
 
 /// Longer than anyone waits; every duration below it can be added to a clock.

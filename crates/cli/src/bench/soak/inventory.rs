@@ -29,6 +29,7 @@ pub(crate) struct Inventory {
     pub(crate) zombies: usize,
     /// Processes of this soak's cages that descend from it no more.
     pub(crate) strays: BTreeSet<String>,
+    /// On a host's own directories. Whatever else is mounted, others of the machine have mounted.
     pub(crate) mounts: BTreeSet<String>,
     pub(crate) groups: usize,
     /// Groups of hosts of this soak that are gone.
@@ -74,7 +75,7 @@ impl Inventory {
             processes: below.len(),
             zombies: below.iter().filter(|process| process.state == 'Z').count(),
             strays: strays.collect(),
-            mounts: mounts.lines().map(str::to_owned).collect(),
+            mounts: mounts.lines().filter(|line| line.contains("rollcage")).map(str::to_owned).collect(),
             groups: blocks.groups(),
             abandoned_groups: blocks.abandoned_groups(),
             state_files: blocks.state_files(),
