@@ -186,8 +186,12 @@ fn receive(bench: &mut Bench) -> Result<Option<Packet>, (Stage, Errno)> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(RUN_DESCRIPTORS_MAX))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let mut parts = [IoSliceMut::new(bench.buffer.as_mut_slice())];
-    let message =
-        recvmsg(bench.socket.as_fd(), &mut parts, &mut control, RecvFlags::CMSG_CLOEXEC).map_err(failed)?;
+    let message = loop {
+        match recvmsg(bench.socket.as_fd(), &mut parts, &mut control, RecvFlags::CMSG_CLOEXEC) {
+            Err(Errno::INTR) => {}
+            received => break received.map_err(failed)?,
+        }
+    };
     if message.bytes == 0 {
         return Ok(None);
     }
