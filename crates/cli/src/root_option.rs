@@ -22,7 +22,7 @@ pub(crate) struct RootOption {
     #[arg(long, value_name = "PATH")]
     root: Option<PathBuf>,
     /// Start the program in a view of this directory: what it changes is its own and gone afterwards, and the directory
-    /// stays as it is. Its files must belong to one user; at level rootless, to you
+    /// stays as it is. Its files must belong to one user and group; at level rootless, to yours
     #[arg(long, value_name = "DIR")]
     workspace: Option<PathBuf>,
 }

@@ -82,7 +82,7 @@ pub struct HostConfig {
     /// What programs find at their root. Level process has no mounts, and takes the host's toolchains only.
     pub tree: RootTree,
     /// A directory that every workspace starts as: a view of it by overlayfs that is copied where it is changed, or at level
-    /// process a copy. Its files must belong to one user, and at level rootless to the caller. Of a view, files are read
+    /// process a copy. Its files must belong to one user and group, and at level rootless to the caller's. Of a view, files are read
     /// back that were written.
     pub base: Option<PathBuf>,
     /// What to start as the launcher.

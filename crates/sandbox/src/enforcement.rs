@@ -14,6 +14,8 @@ pub(crate) struct Facts {
     pub(crate) has_groups: bool,
     /// Of mounted workspaces.
     pub(crate) sharing: Sharing,
+    /// Whether workspaces are views of another directory.
+    pub(crate) has_base: bool,
     pub(crate) landlock_abi: u32,
     /// Whether the capability bounding set was empty to begin with.
     pub(crate) bounding_set_is_empty: bool,
@@ -28,6 +30,10 @@ pub(crate) fn enforcement(facts: Facts) -> Enforcement {
     let mut partial = |mechanism, why: &str| {
         enforcement.set(mechanism, MechanismState::Partial(why.to_owned()));
     };
+    if facts.has_base && facts.level != IsolationLevel::Process {
+        let why = "what is changed in the workspace and /tmp are bounded separately";
+        partial(Mechanism::DiskLimit, why);
+    }
     match facts.level {
         IsolationLevel::Full => {
             if facts.sharing == Sharing::Separate {
@@ -94,6 +100,7 @@ mod tests {
             level,
             has_groups,
             sharing: Sharing::OneFileSystem,
+            has_base: false,
             landlock_abi,
             bounding_set_is_empty: true,
         };

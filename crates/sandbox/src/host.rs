@@ -104,6 +104,7 @@ impl Host {
             level,
             has_groups: hierarchy.is_some(),
             sharing,
+            has_base: base.is_some(),
             landlock_abi: launcher.landlock_abi,
             bounding_set_is_empty: bounding_set_is_empty(),
         };

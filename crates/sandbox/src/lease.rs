@@ -39,6 +39,9 @@ pub(crate) struct Block {
     number: u32,
     lock: OwnedFd,
     path: PathBuf,
+    /// The block's groups, each locked too: hosts whose locks lie in different places, as in containers with a `/run` of their
+    /// own, may share a tree of groups.
+    groups: Vec<OwnedFd>,
 }
 
 impl Block {
@@ -51,21 +54,19 @@ impl Block {
             if taken.is_some() && !names_groups && !directory_beside(&path).exists() {
                 continue;
             }
-            let Some(block) = Self::try_take(number, path)? else { continue };
+            let Some(mut block) = Self::try_take(number, path)? else { continue };
             match block.sweep() {
-                Ok(()) => {
-                    taken.get_or_insert(block);
+                Ok(()) if taken.is_none() => {
+                    if block.own(hierarchy)? {
+                        taken = Some(block);
+                    }
                 }
+                Ok(()) => {}
                 // A process that cannot be killed costs its block, and must not cost the machine.
                 Err(error) => tracing::warn!(%error, "a dead host's leavings cannot be removed"),
             }
         }
-        let block =
-            taken.ok_or_else(|| HostError::NoFreeBlock { blocks: BLOCKS, locks: locks.to_owned() })?;
-        if let Some(hierarchy) = hierarchy {
-            block.own(hierarchy)?;
-        }
-        Ok(block)
+        taken.ok_or_else(|| HostError::NoFreeBlock { blocks: BLOCKS, locks: locks.to_owned() })
     }
 
     fn try_take(number: u32, path: PathBuf) -> Result<Option<Self>, HostError> {
@@ -73,19 +74,34 @@ impl Block {
         let mode = Mode::RUSR | Mode::WUSR;
         let lock = openat(CWD, &path, flags, mode).map_err(|errno| failed("open", &path, errno))?;
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Some(Self { number, lock, path })),
+            Ok(()) => Ok(Some(Self { number, lock, path, groups: Vec::new() })),
             Err(Errno::WOULDBLOCK) => Ok(None),
             Err(errno) => Err(failed("lock", &path, errno)),
         }
     }
 
-    /// Writes down which cgroups are this block's, before any is made: the next owner may be started from another
-    /// cgroup, where a name relative to its own would lead elsewhere.
-    fn own(&self, hierarchy: &Hierarchy) -> Result<(), HostError> {
-        let groups = hierarchy.roots().into_iter().map(|root| root.join(self.name()));
-        let text: String = groups.map(|path| format!("{}\n", path.display())).collect();
+    /// Makes the block's groups, locks them and writes down which they are: the next owner may be started from another
+    /// cgroup, where a name relative to its own would lead elsewhere. `false` if a host whose lock lies elsewhere has them.
+    fn own(&mut self, hierarchy: Option<&Hierarchy>) -> Result<bool, HostError> {
+        let roots = hierarchy.map(Hierarchy::roots).unwrap_or_default();
+        let groups: Vec<PathBuf> = roots.into_iter().map(|root| root.join(self.name())).collect();
+        for path in &groups {
+            fs::create_dir_all(path).map_err(|source| HostError::Path {
+                action: "create",
+                path: path.clone(),
+                source,
+            })?;
+            match lock_group(path).map_err(|errno| failed("lock", path, errno))? {
+                Some(group) => self.groups.push(group),
+                None => {
+                    self.groups.clear();
+                    return Ok(false);
+                }
+            }
+        }
+        let text: String = groups.iter().map(|path| format!("{}\n", path.display())).collect();
         rustix::io::pwrite(&self.lock, text.as_bytes(), 0)
-            .map(|_written| ())
+            .map(|_written| true)
             .map_err(|errno| failed("write", &self.path, errno))
     }
 
@@ -98,6 +114,11 @@ impl Block {
             let group = PathBuf::from(line);
             // All in it will be killed. A line cut short would name a group above ours.
             if !group.ends_with(self.name()) {
+                continue;
+            }
+            // By now it may be that of a host whose lock lies elsewhere.
+            let is_own = !self.groups.is_empty();
+            if !is_own && group.exists() && matches!(lock_group(&group), Ok(None)) {
                 continue;
             }
             remove_tree(&group).map_err(|source| HostError::Path {
@@ -143,6 +164,17 @@ impl Drop for Block {
         if let Err(error) = self.sweep() {
             tracing::warn!(%error, "something is left behind; the next start removes it");
         }
+    }
+}
+
+/// The group's directory, locked for as long as it is held open; `None` if somebody else has it.
+fn lock_group(path: &Path) -> Result<Option<OwnedFd>, Errno> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let group = openat(CWD, path, flags, Mode::empty())?;
+    match flock(&group, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(Some(group)),
+        Err(Errno::WOULDBLOCK) => Ok(None),
+        Err(errno) => Err(errno),
     }
 }
 

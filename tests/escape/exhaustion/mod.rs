@@ -28,6 +28,7 @@ mod spin;
 mod stopped;
 mod terminals;
 mod thread_bomb;
+mod unreadable_memory;
 mod watches;
 mod zombies;
 
@@ -37,6 +38,7 @@ pub(crate) const PROBES: &[&Probe] = &[
     &fork_bomb::PROBE,
     &thread_bomb::PROBE,
     &memory_hog::PROBE,
+    &unreadable_memory::PROBE,
     &disk_fill::PROBE,
     &inode_fill::PROBE,
     &shared_memory::PROBE,

@@ -87,8 +87,12 @@ fn memory_of(tree: &[Process], limit: ByteSize, peak: &mut ByteSize) -> ByteSize
     let memory = if resident <= limit {
         resident
     } else {
-        let own = tree.iter().filter_map(|process| process_table::proportional_memory(process.pid));
-        ByteSize::bytes(own.map(ByteSize::as_u64).sum())
+        // A process can keep us from looking, and then counts in full.
+        let own = |process: &Process| {
+            let shared_out = process_table::proportional_memory(process.pid).map(ByteSize::as_u64);
+            shared_out.unwrap_or(process.resident_bytes)
+        };
+        ByteSize::bytes(tree.iter().map(own).sum())
     };
     *peak = (*peak).max(memory);
     memory
