@@ -3,6 +3,7 @@
 
 mod accounting;
 mod crash;
+mod faults;
 mod harness;
 mod inherited;
 mod leaks;
