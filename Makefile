@@ -1,6 +1,6 @@
 # The menu. Every target sets up what it needs first; `make` alone prints this list.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long test-vm escape check bench setup
+.PHONY: help demo test test-long test-vm escape fuzz sanitize check bench setup
 
 RELEASE := target/release/rollcage
 # Cages need root. A user with sudo is asked for it once.
@@ -18,6 +18,7 @@ test: setup ## run every test but the long ones
 
 test-long: setup ## run every test, the long ones too (tens of minutes)
 	ROLLCAGE_LONG=1 scripts/test.sh
+	scripts/fuzz.sh $(SECONDS)
 
 test-vm: ## run the cage's tests in a virtual machine that has cgroup v2 only (Debian packages)
 	scripts/vm/run.sh cgroup2
@@ -25,6 +26,17 @@ test-vm: ## run the cage's tests in a virtual machine that has cgroup v2 only (D
 escape: setup ## run the hostile suite alone, with its matrix
 	$(if $(AS_ROOT),CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="$(AS_ROOT)") \
 	cargo test --quiet --package rollcage --test escape -- --nocapture
+
+MINUTES ?= 1
+SECONDS ?= $(shell expr 60 \* $(MINUTES))
+fuzz: ## fuzz every decoder of hostile bytes, a minute each (MINUTES=5, or SECONDS=10)
+	scripts/fuzz.sh $(SECONDS)
+
+# The sanitizer is an option of nightly compilers; in a stable release it is the same code behind this check. The
+# standard library stays as it is, which hides nothing of ours.
+sanitize: ## run the unit tests of the crates with unsafe code under AddressSanitizer
+	RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address CARGO_TARGET_DIR=fuzz/target/sanitize \
+	cargo test --target x86_64-unknown-linux-gnu --package rollcage-sys --package rollcage-guest --lib
 
 check: setup ## format, lints, crate edges, licences, tests
 	cargo fmt --all --check
