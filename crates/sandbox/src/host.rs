@@ -19,11 +19,12 @@ use crate::cgroup::{Hierarchy, SlotCgroup};
 use crate::config::{Accounting, HostConfig, RootTree};
 use crate::enforcement::{Facts, enforcement};
 use crate::error::{HostError, SandboxError};
+use crate::furnish::{self, Setting};
 use crate::launch::{Launcher, Order, packet_sockets};
 use crate::lease::{Block, LOCKS_OF_ROOT, SLOTS_MAX};
 use crate::plan::Backstops;
 use crate::slot::{Fixture, Slot};
-use crate::supervise::{self, Setting};
+use crate::supervise;
 use crate::workspace::{DirectoryWorkspace, MountedWorkspace, Sharing};
 
 /// A host ready to run cages. Shared by reference between threads.
@@ -130,7 +131,7 @@ impl Host {
 
     /// Runs one program in a fresh cage and waits for it. Blocks the calling thread, first for a free slot.
     pub fn run(&self, request: &ExecRequest, cancel: &Cancel) -> Result<ExecOutcome, SandboxError> {
-        let mut lease = self.lease(supervise::wiring(&request.network));
+        let mut lease = self.lease(furnish::wiring(&request.network));
         let setting = Setting {
             control: self.launcher.control(),
             sharing: self.sharing,

@@ -14,6 +14,7 @@ mod collect;
 mod config;
 mod enforcement;
 mod error;
+mod furnish;
 mod host;
 mod launch;
 mod lease;

@@ -3,16 +3,14 @@
 //! One loop waits on the cage's socket, both output pipes, the input pipe and the caller's cancellation, until the
 //! earliest deadline. Both pipes are drained at once, so a program that fills one never blocks the other.
 
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
 use rollcage_guest::Stage;
 use rollcage_guest::protocol::{Ended, Report, Wiring, start_clock_offset};
 use rollcage_types::{
-    ByteSize, Enforcement, ExecOutcome, ExecRequest, IsolationLevel, LimitKind, Limits, NetworkAccess,
-    NetworkLog, Usage,
+    ByteSize, ExecOutcome, ExecRequest, IsolationLevel, LimitKind, Limits, NetworkLog, Usage,
 };
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -24,26 +22,12 @@ use crate::capture::{CHUNK, Stream};
 use crate::cgroup::GroupError;
 use crate::collect::{self, ExecuteBit};
 use crate::error::SandboxError;
+use crate::furnish::{End, Setting, network_log, pipe_for, relay_for, system, wiring, workspace_for};
 use crate::network::Relay;
 use crate::outcome::{Ending, Evidence, Killed, termination, wall_time};
-use crate::plan::{self, Backstops};
+use crate::plan;
 use crate::slot::{CAGE_WAIT, Slot};
-use crate::workspace::{Sharing, Workspace};
-
-/// What all runs of a host share.
-#[derive(Debug)]
-pub(crate) struct Setting<'a> {
-    pub(crate) control: BorrowedFd<'a>,
-    pub(crate) sharing: Sharing,
-    /// What workspaces start from.
-    pub(crate) base: Option<&'a Path>,
-    /// Whose files are where the cages' user is not ours.
-    pub(crate) file_user: Option<u32>,
-    pub(crate) backstops: Backstops,
-    pub(crate) processors: u32,
-    pub(crate) start_clock: &'a OwnedFd,
-    pub(crate) enforcement: &'a Arc<Enforcement>,
-}
+use crate::workspace::Workspace;
 
 /// Runs `request` in the cage of `slot`.
 pub(crate) fn run(
@@ -63,18 +47,6 @@ pub(crate) fn run(
         slot.abandon(setting.control);
     }
     outcome
-}
-
-/// The kind of cage that a network takes.
-pub(crate) const fn wiring(network: &NetworkAccess) -> Wiring {
-    match network {
-        NetworkAccess::None => Wiring::Sealed,
-        NetworkAccess::Loopback | NetworkAccess::Allow(_) => Wiring::Wired,
-    }
-}
-
-fn system(action: &'static str) -> impl FnOnce(Errno) -> SandboxError {
-    move |errno| SandboxError::System { action, source: errno.into() }
 }
 
 fn group(error: GroupError) -> SandboxError {
@@ -440,85 +412,5 @@ impl Run {
             files: collected.files,
             files_omitted: collected.omitted,
         })
-    }
-}
-
-fn relay_for(request: &ExecRequest, sockets: Vec<OwnedFd>) -> Result<Relay, SandboxError> {
-    let failed = |source| SandboxError::System { action: "serve the hosts of the allow-list", source };
-    let NetworkAccess::Allow(list) = &request.network else { return Err(SandboxError::StubLost) };
-    let mut sockets = sockets.into_iter();
-    let dns = sockets.next().ok_or(SandboxError::StubLost)?;
-    let listeners = plan::listeners(&request.network)
-        .into_iter()
-        .zip(sockets)
-        .map(|((position, listener), socket)| (position, listener.port, socket))
-        .collect();
-    Relay::start(list, dns, listeners).map_err(failed)
-}
-
-/// What a relay saw. Where it failed itself, what the program did may be a consequence and is no outcome.
-fn network_log(relay: Relay) -> Result<NetworkLog, SandboxError> {
-    let failed = |source| SandboxError::System { action: "serve the hosts of the allow-list", source };
-    let log = relay.finish().map_err(failed)?;
-    if log.failures_of_ours > 0 {
-        return Err(SandboxError::HostExhausted { resource: "descriptors, memory or threads for the relay" });
-    }
-    Ok(log)
-}
-
-/// Which end of a pipe is ours.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum End {
-    Read,
-    Write,
-}
-
-/// A pipe that belongs to `owner`, where that is not ourselves, so that the program may reopen it as `/dev/stdin` and the
-/// like. Returns the program's end and ours, which does not block.
-fn pipe_for(owner: Option<u32>, ours: End) -> Result<(OwnedFd, OwnedFd), SandboxError> {
-    use rustix::fs::{Gid, OFlags, Uid, fchown, fcntl_setfl};
-    use rustix::pipe::{PipeFlags, pipe_with};
-    let make = || {
-        let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
-        if let Some(uid) = owner {
-            fchown(&reader, Some(Uid::from_raw(uid)), Some(Gid::from_raw(uid)))?;
-        }
-        let (theirs, ours) = if ours == End::Read { (writer, reader) } else { (reader, writer) };
-        fcntl_setfl(&ours, OFlags::NONBLOCK)?;
-        Ok((theirs, ours))
-    };
-    make().map_err(system("create a pipe"))
-}
-
-/// An empty workspace of the kind that the level has.
-fn workspace_for(
-    setting: &Setting<'_>,
-    slot: &mut Slot,
-    request: &ExecRequest,
-) -> Result<Workspace, SandboxError> {
-    let user = setting.file_user;
-    match (slot.fixture.level, &slot.fixture.directory) {
-        (IsolationLevel::Process, Some(own)) => {
-            let own = Arc::clone(own);
-            own.clear().map_err(system("empty the slot's workspace"))?;
-            if let Some(base) = setting.base {
-                own.copy_in(base, user).map_err(|source| SandboxError::System {
-                    action: "copy the directory that workspaces start from",
-                    source,
-                })?;
-            }
-            Ok(Workspace::Directory { own, user })
-        }
-        (IsolationLevel::Rootless, _) => {
-            let [work, tmp] = slot.take_workspace().ok_or(SandboxError::StubLost)?;
-            Ok(Workspace::Given { work, tmp, user })
-        }
-        (IsolationLevel::Full | IsolationLevel::Process, _) if setting.base.is_some() => {
-            Workspace::layer(&request.limits, slot.fixture.uid).map_err(system("create a workspace"))
-        }
-        (IsolationLevel::Full | IsolationLevel::Process, _) => {
-            Workspace::mounted(setting.sharing, &request.limits, slot.fixture.uid)
-                .map_err(system("create a workspace"))
-        }
     }
 }
