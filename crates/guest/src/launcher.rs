@@ -166,7 +166,7 @@ fn run(control: BorrowedFd<'_>, order: &Order) -> Result<(), LauncherError> {
     match forked {
         Forked::Parent { pidfd, .. } => {
             // This process stays so that its parent has something to wait for.
-            let _status = waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED);
+            while matches!(waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED), Err(Errno::INTR)) {}
             rollcage_sys::child::exit(0)
         }
         Forked::Child => init(control, order),

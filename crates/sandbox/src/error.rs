@@ -169,17 +169,11 @@ impl SandboxError {
     /// Whether the same request may succeed if it is made again.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Exec { .. }
-            | Self::Request(_)
-            | Self::NoProgram
-            | Self::NoNetwork { .. }
-            | Self::FilesTooLarge { .. } => false,
+            Self::Request(_) | Self::NoProgram | Self::NoNetwork { .. } | Self::FilesTooLarge { .. } => false,
             // The file or its name is to blame, unless it was we who ran out of something.
-            Self::Place { source, .. } => {
-                matches!(
-                    source.raw_os_error(),
-                    Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::EINTR)
-                )
+            Self::Place { source, .. } | Self::Exec { source, .. } => {
+                let scarce = [libc::EMFILE, libc::ENFILE, libc::ENOMEM, libc::EAGAIN, libc::EINTR];
+                source.raw_os_error().is_some_and(|errno| scarce.contains(&errno))
             }
             Self::Cage { .. }
             | Self::System { .. }

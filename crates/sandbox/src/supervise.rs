@@ -141,7 +141,7 @@ impl Run {
             self.kill(setting, slot, Killed::Cancelled)?;
         }
         while !self.is_over() {
-            self.wait(slot, request)?;
+            self.wait(setting, slot, request)?;
             self.read_output(&mut buffer)?;
             self.feed(&request.stdin)?;
             while let Some(report) = slot.next_report()? {
@@ -189,8 +189,10 @@ impl Run {
         self.reaped || self.ended.is_some_and(|ended| ended.alone)
     }
 
-    fn wait(&self, slot: &Slot, request: &ExecRequest) -> Result<(), SandboxError> {
-        let mut watched = Vec::with_capacity(5);
+    fn wait(&self, setting: &Setting<'_>, slot: &Slot, request: &ExecRequest) -> Result<(), SandboxError> {
+        let mut watched = Vec::with_capacity(6);
+        // Only for its end, which is always told. Where no namespace ends with the launcher, its cages would go on.
+        watched.push(PollFd::from_borrowed_fd(setting.control, PollFlags::empty()));
         watched.push(PollFd::from_borrowed_fd(slot.socket(), PollFlags::IN));
         if self.closing_at.is_none() {
             watched.push(PollFd::new(&*slot.waker, PollFlags::IN));
@@ -205,6 +207,7 @@ impl Run {
         let timeout =
             Timespec::try_from(until).map_err(|_too_far| system("set a deadline")(Errno::OVERFLOW))?;
         match poll(&mut watched, Some(&timeout)) {
+            Ok(_) if !watched[0].revents().is_empty() => Err(SandboxError::LauncherGone),
             Ok(_) | Err(Errno::INTR) => Ok(()),
             Err(errno) => Err(system("wait for the cage")(errno)),
         }
