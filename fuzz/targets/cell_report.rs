@@ -2,7 +2,6 @@
 #![no_main]
 
 #[path = "../../crates/session/src/report.rs"]
-#[allow(dead_code, reason = "the tests of that file are not built here")]
 mod report;
 
 use libfuzzer_sys::fuzz_target;

@@ -2,7 +2,6 @@
 #![no_main]
 
 #[path = "../../crates/engine/src/policy/sse.rs"]
-#[allow(dead_code, reason = "the tests of that file are not built here")]
 mod sse;
 
 use libfuzzer_sys::fuzz_target;

@@ -2,10 +2,10 @@
 #![no_main]
 
 #[path = "../../crates/image/src/names.rs"]
-#[allow(dead_code, reason = "half of that file is for other readers")]
+#[expect(dead_code, reason = "half of that file is for other readers")]
 mod names;
 #[path = "../../crates/image/src/tarball.rs"]
-#[allow(dead_code, reason = "half of that file is for other readers")]
+#[expect(dead_code, reason = "half of that file is for other readers")]
 mod tarball;
 
 use std::io::{self, Read};
