@@ -38,6 +38,20 @@ pub(super) const MODES: &[Mode] = &[
         place: Place::Compile,
     },
     Mode {
+        name: "full/v1/loopback",
+        level: IsolationLevel::Full,
+        accounting: Accounting::Groups,
+        supervisor: Supervisor::Root,
+        place: Place::Loopback,
+    },
+    Mode {
+        name: "full/v1/allowed",
+        level: IsolationLevel::Full,
+        accounting: Accounting::Groups,
+        supervisor: Supervisor::Root,
+        place: Place::Allowed,
+    },
+    Mode {
         name: "full/none/cold",
         level: IsolationLevel::Full,
         accounting: Accounting::Sampled,
@@ -64,6 +78,13 @@ pub(super) const MODES: &[Mode] = &[
         accounting: Accounting::Sampled,
         supervisor: Supervisor::User,
         place: Place::Compile,
+    },
+    Mode {
+        name: "rootless/none/allowed",
+        level: IsolationLevel::Rootless,
+        accounting: Accounting::Sampled,
+        supervisor: Supervisor::User,
+        place: Place::Allowed,
     },
     Mode {
         name: "process/none/cold",
@@ -108,6 +129,10 @@ pub(super) enum Place {
     Cold,
     /// The compile step of a language.
     Compile,
+    /// The program itself, with a network of its own.
+    Loopback,
+    /// The program itself, with a network of its own and a host that it may reach through the relay.
+    Allowed,
 }
 
 impl Mode {

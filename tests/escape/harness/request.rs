@@ -1,7 +1,9 @@
 //! An attack as a request to the sandbox, for each place it can pass for.
 
 use rollcage_language::Language;
-use rollcage_types::{Collect, ExecRequest, FileEntry, LimitOverrides, Limits, RelativePath};
+use rollcage_types::{
+    AllowList, Collect, ExecRequest, FileEntry, LimitOverrides, Limits, NetworkAccess, RelativePath,
+};
 
 use super::modes::Place;
 use super::probe::{Probe, Workspace};
@@ -30,10 +32,11 @@ pub(super) fn attack(probe: &Probe, place: Place, arguments: &[String], target: 
     let mut limits = Limits::default();
     (probe.limits)(&mut limits);
     match place {
-        Place::Cold => {
+        Place::Cold | Place::Loopback | Place::Allowed => {
             let mut request = companion(probe.attack, target);
             request.argv.extend_from_slice(arguments);
             request.limits = limits;
+            request.network = network(place);
             request.collect = match probe.workspace {
                 Workspace::Left => Collect::Nothing,
                 Workspace::Collected => Collect::Everything,
@@ -45,6 +48,17 @@ pub(super) fn attack(probe: &Probe, place: Place, arguments: &[String], target: 
             language.compile_limits = overrides(&limits);
             let source = language.source_file(format!("{PRELUDE}{}", probe.attack).into_bytes());
             language.compile_request(vec![source]).expect("the recipe compiles")
+        }
+    }
+}
+
+fn network(place: Place) -> NetworkAccess {
+    match place {
+        Place::Cold | Place::Compile => NetworkAccess::None,
+        Place::Loopback => NetworkAccess::Loopback,
+        Place::Allowed => {
+            let list = AllowList::parse(["allowed.invalid:80,443", "localhost:9"]);
+            NetworkAccess::Allow(list.expect("both are hosts"))
         }
     }
 }

@@ -10,7 +10,10 @@ pub(crate) const PROBE: Probe = Probe {
 const ATTACK: &str = r#"
 def look(table):
     with open(f"/proc/self/net/{table}") as file:
-        return "ATTACK-AT-DAWN" in file.read()
+        if "ATTACK-AT-DAWN" in file.read():
+            return True
+    # A list that holds only what is the cage's own tells nothing.
+    raise OSError(errno.ENOENT, "not listed")
 
 
 expect_refusal("list", [("unix", lambda: look("unix")), ("sockstat", lambda: look("sockstat"))])
