@@ -278,7 +278,7 @@ impl Report {
             }),
             2 => Self::Failed {
                 stage: Stage::from_number(word(2)?.try_into().ok()?)?,
-                errno: Errno::from_raw_os_error(signed(3)?),
+                errno: error_number(signed(3)?)?,
             },
             3 => Self::Reaped { next_ready: word(2)? != 0 },
             4 => Self::Waiting,
@@ -287,6 +287,11 @@ impl Report {
         };
         Some((generation, report))
     }
+}
+
+/// The kernel reports errors as 1 to 4095; [`Errno`] panics at any other number.
+fn error_number(number: i32) -> Option<Errno> {
+    (1..=4095).contains(&number).then(|| Errno::from_raw_os_error(number))
 }
 
 /// A request as the stub receives it; carries [`RUN_DESCRIPTORS_FIXED`] descriptors and those of the cgroups.
@@ -393,7 +398,8 @@ pub struct RunHeader {
 }
 
 impl RunHeader {
-    /// Reads the fixed part and checks that exactly the promised strings follow, each NUL-terminated.
+    /// Reads the fixed part and checks that the promised listeners and exactly the promised strings follow, each string
+    /// NUL-terminated.
     /// Allocates nothing: stubs call it.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let count = |index| usize::try_from(word_at(bytes, index)?).ok();
@@ -421,6 +427,10 @@ impl RunHeader {
             return None;
         }
         let listeners_at = RUN_HEADER_WORDS + 3 * resource_limits_len;
+        let mut listeners = listeners_at..listeners_at + listeners_len;
+        if !listeners.all(|index| word_at(bytes, index).and_then(Listener::from_word).is_some()) {
+            return None;
+        }
         let strings_at = (listeners_at + listeners_len) * WORD;
         let strings = bytes.get(strings_at..)?;
         let terminated = strings.last().is_none_or(|last| *last == 0);

@@ -76,6 +76,35 @@ fn reports_commands_and_setups_read_back() {
     assert_eq!(Setup::decode(&setup.encode()), Some(setup));
 }
 
+#[test]
+fn numbers_that_are_no_error_of_the_kernel_are_refused() {
+    let failed = Report::Failed { stage: Stage::Exec, errno: Errno::NOENT };
+    for number in [0_u64, 4096, 0xffff_ffff] {
+        let mut bytes = failed.encode(1);
+        bytes[3 * WORD..4 * WORD].copy_from_slice(&number.to_ne_bytes());
+        assert_eq!(Report::decode(&bytes), None, "{number}");
+    }
+}
+
+#[test]
+fn a_word_that_is_no_listener_is_refused() {
+    let message = RunMessage {
+        generation: 1,
+        programs: &["/bin/true"],
+        arguments: &["true"],
+        variables: &[],
+        resource_limits: &[],
+        cgroup_entry: CgroupEntry::Tasks,
+        disk_bytes: 1 << 20,
+        listeners: &[Listener { address: Ipv4Addr::LOCALHOST, port: 80, needs_address: false }],
+    };
+    let mut bytes = message.encode().unwrap();
+    assert_eq!(RunHeader::decode(&bytes).unwrap().listeners(&bytes).count(), 1);
+    // A port of more than sixteen bits.
+    bytes[RUN_HEADER_WORDS * WORD..][..WORD].copy_from_slice(&(0x2_0000_u64 << 1).to_ne_bytes());
+    assert!(RunHeader::decode(&bytes).is_none());
+}
+
 proptest! {
     #[test]
     fn hostile_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..256)) {
