@@ -28,6 +28,7 @@ mod spin;
 mod stopped;
 mod terminals;
 mod thread_bomb;
+mod unnamed_memory;
 mod unreadable_memory;
 mod watches;
 mod zombies;
@@ -39,6 +40,7 @@ pub(crate) const PROBES: &[&Probe] = &[
     &thread_bomb::PROBE,
     &memory_hog::PROBE,
     &unreadable_memory::PROBE,
+    &unnamed_memory::PROBE,
     &disk_fill::PROBE,
     &inode_fill::PROBE,
     &shared_memory::PROBE,

@@ -1,6 +1,7 @@
 //! The processes below one, from /proc; see proc_pid_stat(5).
 
 use std::fs;
+use std::io;
 
 use rollcage_types::ByteSize;
 
@@ -70,13 +71,19 @@ fn children(pid: u32) -> Vec<u32> {
 }
 
 fn read(pid: u32) -> Option<Process> {
-    let process = parse(pid, &fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)?;
+    let process = parse(pid, &read_text(pid, "stat").ok()?)?;
     Some(Process { resident_bytes: process.resident_bytes + page_tables(pid), ..process })
+}
+
+/// A file of a process that has its name in it. A process may name itself with any bytes, and one whose name is no UTF-8
+/// must not be missed for it.
+fn read_text(pid: u32, file: &str) -> io::Result<String> {
+    Ok(String::from_utf8_lossy(&fs::read(format!("/proc/{pid}/{file}"))?).into_owned())
 }
 
 /// A program can have more of these than pages.
 fn page_tables(pid: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let status = read_text(pid, "status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmPTE:"));
     line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()).unwrap_or(0) * 1024
 }
@@ -115,6 +122,27 @@ mod tests {
         };
         assert_eq!(parse(7, stat), Some(expected));
         assert_eq!(parse(7, "7 (cut"), None);
+    }
+
+    #[test]
+    fn a_name_of_any_bytes_hides_nobody() {
+        use std::io::{BufRead as _, BufReader, Write as _};
+        use std::process::{Command, Stdio};
+
+        let own = std::process::id();
+        // A shell names itself, says so, and lives until its standard input ends.
+        let script = r"printf '\377)' > /proc/$$/comm; echo named; read -r _";
+        let mut shell = Command::new("sh");
+        shell.args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = shell.spawn().unwrap();
+        let mut said = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut said).unwrap();
+        assert_eq!(said, "named\n");
+        let found = below(own).into_iter().find(|process| process.pid == child.id());
+        let tables = page_tables(child.id());
+        child.stdin.take().unwrap().write_all(b"\n").unwrap();
+        child.wait().unwrap();
+        assert!(found.is_some() && tables > 0, "{found:?}, {tables}");
     }
 
     #[test]
