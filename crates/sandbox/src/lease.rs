@@ -18,6 +18,8 @@ use crate::workspace::remove_directory;
 /// Where root's locks lie, whatever a host's own state directory is: uids and cgroups are the machine's, and hosts that
 /// looked for locks in different places would take the same block and kill each other's cages.
 pub(crate) const LOCKS_OF_ROOT: &str = "/run/rollcage";
+/// Where what root's cages write lies, where they have no mounts.
+const SLOTS_OF_ROOT: &str = "/var/lib/rollcage";
 /// The directory of all blocks' groups below the group chosen for them.
 const OWN: &str = "rollcage";
 /// Hosts on one machine at a time.
@@ -178,8 +180,13 @@ fn lock_group(path: &Path) -> Result<Option<OwnedFd>, Errno> {
     }
 }
 
+/// Root's lies elsewhere: programs are executed there, which most systems forbid below `/run`.
 fn directory_beside(lock: &Path) -> PathBuf {
-    lock.with_extension("slots")
+    let slots = lock.with_extension("slots");
+    match slots.strip_prefix(LOCKS_OF_ROOT) {
+        Ok(name) => Path::new(SLOTS_OF_ROOT).join(name),
+        Err(_elsewhere) => slots,
+    }
 }
 
 fn failed(action: &'static str, path: &Path, errno: Errno) -> HostError {

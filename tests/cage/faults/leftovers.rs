@@ -17,6 +17,8 @@ use crate::traces::{Block, wait_until};
 /// The last block there is, which no other host of these tests comes to.
 const LAST: &str = "63";
 const LOCKS: &str = "/run/rollcage";
+/// Where what cages without mounts write lies.
+const SLOTS: &str = "/var/lib/rollcage";
 const PIDS: &str = "/sys/fs/cgroup/pids";
 
 /// A process of nobody's, in this group.
@@ -100,8 +102,8 @@ fn what_a_dead_host_left_is_cleaned_up_and_nothing_else() {
     if host().is_none() || !has_version_1("a dead host's leavings") {
         return;
     }
-    let place = |name: &str| Path::new(LOCKS).join(format!("block-{LAST}.{name}"));
-    let (lock, slots) = (place("lock"), place("slots"));
+    let place = |directory: &str, name: &str| Path::new(directory).join(format!("block-{LAST}.{name}"));
+    let (lock, slots) = (place(LOCKS, "lock"), place(SLOTS, "slots"));
     let group = Path::new(PIDS).join("rollcage").join(LAST);
     let others = PathBuf::from(format!("{PIDS}/rollcage-of-others-{}", std::process::id()));
     for directory in [&group.join("0"), &group.join("1/deep"), &others] {

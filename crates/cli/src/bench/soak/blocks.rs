@@ -13,6 +13,8 @@ use crate::bench::soak::processes::Process;
 
 /// Where root's hosts lock their blocks.
 const LOCKS_OF_ROOT: &str = "/run/rollcage";
+/// Where what root's cages write lies, where they have no mounts.
+const SLOTS_OF_ROOT: &str = "/var/lib/rollcage";
 /// Where the template is mounted, in namespaces of which none is ours; kept for the next host.
 const MOUNT_POINT: &str = "root";
 /// The uids of blocks, one range after the other.
@@ -61,7 +63,8 @@ impl Blocks {
         if let Some(number) = of_uid.filter(|number| self.has_uids && self.numbers.contains(number)) {
             return self.is_free(number);
         }
-        let below = |number: &u32| self.state.join(format!("block-{number}.slots"));
+        let slots = self.slots_directory();
+        let below = |number: &u32| slots.join(format!("block-{number}.slots"));
         let is_inside =
             |number: &&u32| process.directory().is_some_and(|directory| directory.starts_with(below(number)));
         self.numbers.iter().find(is_inside).is_some_and(|number| self.is_free(*number))
@@ -87,11 +90,18 @@ impl Blocks {
 
     /// What is in the state directory, but for locks, the template's mount point, and what belongs to other hosts.
     pub(super) fn state_files(&self) -> BTreeSet<String> {
-        let names =
-            entries(&self.state).into_iter().map(|entry| entry.file_name().to_string_lossy().into_owned());
+        let directories = BTreeSet::from([self.state.as_path(), self.slots_directory()]);
+        let names = directories
+            .into_iter()
+            .flat_map(entries)
+            .map(|entry| entry.file_name().to_string_lossy().into_owned());
         names
             .filter(|name| !name.ends_with(".lock") && name != MOUNT_POINT && !self.is_in_order(name))
             .collect()
+    }
+
+    fn slots_directory(&self) -> &Path {
+        if self.has_uids { Path::new(SLOTS_OF_ROOT) } else { &self.state }
     }
 
     /// Whether this is the directory of a block that is held, or never was ours.
