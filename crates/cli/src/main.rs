@@ -35,8 +35,12 @@ use tracing_subscriber::EnvFilter;
 /// The variable that says what is logged, as in `ROLLCAGE_LOG=debug`.
 const LOG_VARIABLE: &str = "ROLLCAGE_LOG";
 
+/// Two processors take turns on these without waiting, and more of them only hold on to more.
+const HEAPS: i32 = 2;
+
 fn main() -> ExitCode {
     rollcage_sandbox::launcher_main_if_asked();
+    rollcage_sandbox::limit_heaps(HEAPS);
     let arguments = match commands::Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => return usage(&error),

@@ -33,3 +33,4 @@ pub use error::{HostError, SandboxError};
 pub use host::Host;
 pub use probe::{Finding, HostReport, LevelReport, probe};
 pub use rollcage_guest::{Stage, main_if_asked as launcher_main_if_asked};
+pub use rollcage_sys::heap::limit_heaps;

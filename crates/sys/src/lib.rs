@@ -10,6 +10,7 @@ compile_error!(
 pub mod child;
 pub mod clone;
 pub mod descriptors;
+pub mod heap;
 pub mod identity;
 pub mod interface;
 pub mod landlock;
