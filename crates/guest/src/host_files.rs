@@ -14,6 +14,9 @@ pub(crate) const ETC_ENTRIES: [&str; 8] = [
     "services",
     "protocols",
 ];
+/// Files of the host's `/etc` that programs take for granted once they can tell that they exist: where the host's own tree
+/// is there to be looked at, and reading them is not refused with the words for a file that is missing.
+pub(crate) const ETC_INSISTED_ON: [&str; 1] = ["ssl/openssl.cnf"];
 /// Prefixes of further such entries: `java-17-openjdk`, `python3.11`, …
 const ETC_PREFIXES: [&str; 6] = ["java-", "python", "perl", "R", "lua", "php"];
 

@@ -12,7 +12,7 @@ use rollcage_sys::Errno;
 use rollcage_sys::landlock::{self, Handled, access};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
-use crate::host_files::{ETC_ENTRIES, HOST_TREES, is_wanted_in_etc};
+use crate::host_files::{ETC_ENTRIES, ETC_INSISTED_ON, HOST_TREES, is_wanted_in_etc};
 use crate::protocol::Wiring;
 
 const READ: u64 = access::EXECUTE | access::READ_FILE | access::READ_DIR;
@@ -93,7 +93,7 @@ impl Grants {
             grants.add(&Path::new("/").join(name), READ)?;
         }
         let etc = Path::new("/etc");
-        for name in ETC_ENTRIES {
+        for name in ETC_ENTRIES.iter().chain(&ETC_INSISTED_ON) {
             grants.add(&etc.join(name), READ)?;
         }
         for entry in fs::read_dir(etc).into_iter().flatten().flatten() {
