@@ -71,7 +71,7 @@ impl Host {
         let state = config.make_state_dir()?;
         let locks = if caller.is_root() { Path::new(LOCKS_OF_ROOT) } else { &state };
         create_directory(locks)?;
-        let block = Block::take(locks, hierarchy.as_ref())?;
+        let block = Block::take(locks, hierarchy.as_ref(), level == IsolationLevel::Process)?;
         // Below level full nothing that runs programs has root's uid, not even in a user namespace.
         let user = (caller.is_root() && level != IsolationLevel::Full).then(|| block.launcher_uid());
         let directory = if level == IsolationLevel::Process { block.directory() } else { state.join("root") };

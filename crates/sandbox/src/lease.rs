@@ -44,11 +44,18 @@ pub(crate) struct Block {
     /// The block's groups, each locked too: hosts whose locks lie in different places, as in containers with a `/run` of their
     /// own, may share a tree of groups.
     groups: Vec<OwnedFd>,
+    /// Its directory, locked for the same reason, where it has one.
+    slots: Option<OwnedFd>,
 }
 
 impl Block {
     /// Takes a free block of those in the directory `locks`, and removes what dead hosts left behind, in it and in others.
-    pub(crate) fn take(locks: &Path, hierarchy: Option<&Hierarchy>) -> Result<Self, HostError> {
+    /// `with_directory` for a block that needs one of its own.
+    pub(crate) fn take(
+        locks: &Path,
+        hierarchy: Option<&Hierarchy>,
+        with_directory: bool,
+    ) -> Result<Self, HostError> {
         let mut taken = None;
         for number in 0..BLOCKS {
             let path = locks.join(format!("block-{number}.lock"));
@@ -59,7 +66,7 @@ impl Block {
             let Some(mut block) = Self::try_take(number, path)? else { continue };
             match block.sweep() {
                 Ok(()) if taken.is_none() => {
-                    if block.own(hierarchy)? {
+                    if block.own(hierarchy)? && (!with_directory || block.make_directory()?) {
                         taken = Some(block);
                     }
                 }
@@ -76,7 +83,7 @@ impl Block {
         let mode = Mode::RUSR | Mode::WUSR;
         let lock = openat(CWD, &path, flags, mode).map_err(|errno| failed("open", &path, errno))?;
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Some(Self { number, lock, path, groups: Vec::new() })),
+            Ok(()) => Ok(Some(Self { number, lock, path, groups: Vec::new(), slots: None })),
             Err(Errno::WOULDBLOCK) => Ok(None),
             Err(errno) => Err(failed("lock", &path, errno)),
         }
@@ -93,7 +100,7 @@ impl Block {
                 path: path.clone(),
                 source,
             })?;
-            match lock_group(path).map_err(|errno| failed("lock", path, errno))? {
+            match lock_directory(path).map_err(|errno| failed("lock", path, errno))? {
                 Some(group) => self.groups.push(group),
                 None => {
                     self.groups.clear();
@@ -120,7 +127,7 @@ impl Block {
             }
             // By now it may be that of a host whose lock lies elsewhere.
             let is_own = !self.groups.is_empty();
-            if !is_own && group.exists() && matches!(lock_group(&group), Ok(None)) {
+            if !is_own && group.exists() && matches!(lock_directory(&group), Ok(None)) {
                 continue;
             }
             remove_tree(&group).map_err(|source| HostError::Path {
@@ -135,12 +142,27 @@ impl Block {
         }
         ftruncate(&self.lock, 0).map_err(|errno| failed("clear", &self.path, errno))?;
         let directory = self.directory();
+        if self.slots.is_none() && directory.exists() && matches!(lock_directory(&directory), Ok(None)) {
+            return Ok(());
+        }
         remove_directory(&directory).map_err(|errno| failed("remove", &directory, errno))
     }
 
     /// The block's own directory, which need not exist. Whatever is in it goes with the block.
     pub(crate) fn directory(&self) -> PathBuf {
         directory_beside(&self.path)
+    }
+
+    /// Makes the block's own directory. `false` if a host whose lock lies elsewhere has it.
+    fn make_directory(&mut self) -> Result<bool, HostError> {
+        let path = self.directory();
+        fs::create_dir_all(&path).map_err(|source| HostError::Path {
+            action: "create",
+            path: path.clone(),
+            source,
+        })?;
+        self.slots = lock_directory(&path).map_err(|errno| failed("lock", &path, errno))?;
+        Ok(self.slots.is_some())
     }
 
     /// A user for a launcher that needs no more than one.
@@ -169,8 +191,8 @@ impl Drop for Block {
     }
 }
 
-/// The group's directory, locked for as long as it is held open; `None` if somebody else has it.
-fn lock_group(path: &Path) -> Result<Option<OwnedFd>, Errno> {
+/// A directory, locked for as long as it is held open; `None` if somebody else has it.
+fn lock_directory(path: &Path) -> Result<Option<OwnedFd>, Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let group = openat(CWD, path, flags, Mode::empty())?;
     match flock(&group, FlockOperation::NonBlockingLockExclusive) {
