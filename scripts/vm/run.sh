@@ -28,8 +28,8 @@ case ${ROLLCAGE_VM_ACCEL:-tcg} in
 tcg) processor="-accel tcg -icount shift=1 -cpu max,cx16=off" ;;
 *) processor="-accel $ROLLCAGE_VM_ACCEL -cpu max" ;;
 esac
-# Many times what the tests take when nothing hangs.
-minutes=40
+# Emulated tests take many times as long as real ones, and longer still on a busy host.
+minutes=150
 
 install_tools() {
     missing=""
