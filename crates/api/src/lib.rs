@@ -8,6 +8,7 @@
 mod agnostics_protocol;
 mod bench_report;
 mod datasets;
+pub mod dialects;
 mod eval_report;
 mod exec_report;
 mod exit_codes;
