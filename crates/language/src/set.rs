@@ -8,13 +8,24 @@ use crate::language::Language;
 use crate::nearest::nearest;
 
 /// The built-in language files, embedded so that one binary is enough.
-const BUILT_IN: [(&str, &str); 6] = [
+const BUILT_IN: [(&str, &str); 17] = [
     ("bash.yaml", include_str!("../../../languages/bash.yaml")),
     ("c.yaml", include_str!("../../../languages/c.yaml")),
     ("cpp.yaml", include_str!("../../../languages/cpp.yaml")),
+    ("fortran.yaml", include_str!("../../../languages/fortran.yaml")),
+    ("go.yaml", include_str!("../../../languages/go.yaml")),
+    ("java.yaml", include_str!("../../../languages/java.yaml")),
     ("javascript.yaml", include_str!("../../../languages/javascript.yaml")),
     ("lua.yaml", include_str!("../../../languages/lua.yaml")),
+    ("ocaml.yaml", include_str!("../../../languages/ocaml.yaml")),
+    ("perl.yaml", include_str!("../../../languages/perl.yaml")),
+    ("php.yaml", include_str!("../../../languages/php.yaml")),
     ("python.yaml", include_str!("../../../languages/python.yaml")),
+    ("r.yaml", include_str!("../../../languages/r.yaml")),
+    ("ruby.yaml", include_str!("../../../languages/ruby.yaml")),
+    ("rust.yaml", include_str!("../../../languages/rust.yaml")),
+    ("sqlite.yaml", include_str!("../../../languages/sqlite.yaml")),
+    ("typescript.yaml", include_str!("../../../languages/typescript.yaml")),
 ];
 
 /// Languages by name.
