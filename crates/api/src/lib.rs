@@ -30,8 +30,9 @@ pub use agnostics_protocol::{
 };
 pub use bench_report::{BenchReport, BenchRow, BenchTarget};
 pub use datasets::{
-    DatasetItem, DatasetKind, GzipError, InterCodeEpisode, InterCodeTask, InterCodeTurn, UnknownDataset,
-    gunzip, read_intercode_episodes, read_intercode_tasks,
+    ColumnMapping, ColumnsError, Dataset, DatasetFormat, DatasetItem, DatasetKind, DatasetReader, GzipError,
+    InterCodeEpisode, InterCodeTask, InterCodeTurn, RefusedRow, UnknownDataset, gunzip,
+    read_intercode_episodes, read_intercode_tasks,
 };
 pub use eval_report::{EvalReport, EvalRow, EvalTally, IntervalReport, PassAtKReport};
 pub use exec_report::{EnforcementReport, ExecReport, StreamReport, TerminationReport, UsageReport};

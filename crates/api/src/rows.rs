@@ -28,7 +28,7 @@ impl RowError {
         Self { hint, ..self }
     }
 
-    fn at(row: usize, error: &serde_path_to_error::Error<serde_json::Error>) -> Self {
+    pub(crate) fn at(row: usize, error: &serde_path_to_error::Error<serde_json::Error>) -> Self {
         let path = error.path().to_string();
         let message = error.inner().to_string();
         // The position within the line counts; the line within the row is always the first.
@@ -46,27 +46,48 @@ impl RowError {
     }
 }
 
+/// A row that is not yet of any type.
+#[derive(Clone, Debug)]
+pub(crate) enum RawRow<'a> {
+    /// A line of JSON.
+    Line(&'a [u8]),
+    /// An element of a JSON array, or what another format makes of a row.
+    Value(Value),
+}
+
+impl RawRow<'_> {
+    /// The row as a `T`; `row` is its number.
+    pub(crate) fn parse<T: DeserializeOwned>(self, row: usize) -> Result<T, RowError> {
+        match self {
+            Self::Value(value) => {
+                serde_path_to_error::deserialize(value).map_err(|error| RowError::at(row, &error))
+            }
+            Self::Line(line) => {
+                let mut json = serde_json::Deserializer::from_slice(line);
+                let value =
+                    serde_path_to_error::deserialize(&mut json).map_err(|error| RowError::at(row, &error))?;
+                json.end().map_err(|error| {
+                    RowError::new(row, "", format!("something follows the row at column {}", error.column()))
+                })?;
+                Ok(value)
+            }
+        }
+    }
+}
+
+/// The rows of `bytes`, with their numbers. Blank lines are skipped.
+pub(crate) fn raw_rows(bytes: &[u8]) -> Result<impl Iterator<Item = (usize, RawRow<'_>)>, RowError> {
+    // An array is read whole, so only one of the two has rows.
+    let array = read_array(bytes)?;
+    let text = if array.is_some() { &[][..] } else { bytes };
+    let elements = array.unwrap_or_default().into_iter().enumerate();
+    let elements = elements.map(|(place, value)| (place + 1, RawRow::Value(value)));
+    Ok(elements.chain(lines(text).map(|(row, line)| (row, RawRow::Line(line)))))
+}
+
 /// Reads every row of `bytes` as a `T`, with its number. Blank lines are skipped.
 pub(crate) fn read_rows<T: DeserializeOwned>(bytes: &[u8]) -> Result<Vec<(usize, T)>, RowError> {
-    if let Some(array) = read_array(bytes)? {
-        let read = |(place, value): (usize, Value)| {
-            let row = place + 1;
-            let value = serde_path_to_error::deserialize(value).map_err(|error| RowError::at(row, &error))?;
-            Ok((row, value))
-        };
-        return array.into_iter().enumerate().map(read).collect();
-    }
-    lines(bytes)
-        .map(|(row, line)| {
-            let mut json = serde_json::Deserializer::from_slice(line);
-            let value =
-                serde_path_to_error::deserialize(&mut json).map_err(|error| RowError::at(row, &error))?;
-            json.end().map_err(|error| {
-                RowError::new(row, "", format!("something follows the row at column {}", error.column()))
-            })?;
-            Ok((row, value))
-        })
-        .collect()
+    raw_rows(bytes)?.map(|(row, raw)| Ok((row, raw.parse(row)?))).collect()
 }
 
 /// The first row of `bytes`, if it is an object.

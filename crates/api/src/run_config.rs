@@ -4,6 +4,7 @@
 //! it names, and making an environment and a policy of it, to `rollcage-engine`. The same types are what a store
 //! keeps of a run's configuration, with defaults filled in.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
 use rollcage_types::IsolationLevel;
@@ -47,11 +48,17 @@ pub struct RunConfig {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TasksConfig {
-    /// The file, gzip or not.
+    /// The file: JSON lines or a JSON array, gzip or not, or Parquet.
     pub path: String,
-    /// `problems`, `humaneval`, `mbpp`, `cruxeval` or `agnostics`; told from the columns unless given.
+    /// The name of a data set format, as `rollcage eval --format` takes it; told from the columns unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<String>,
+    /// Where each field of a problem is found, in place of a format: `{prompt: question, cases.stdin: tests.input}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub columns: Option<BTreeMap<String, String>>,
+    /// Leave out rows that no program can be judged by, instead of refusing the file.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub skip_unjudgeable: bool,
     /// Only so many, from the front.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<NonZeroU32>,
@@ -375,6 +382,10 @@ impl RunConfig {
 
     /// What types alone do not say.
     fn check(&self, path: &str) -> Result<(), RunConfigError> {
+        if self.tasks.format.is_some() && self.tasks.columns.is_some() {
+            let hint = "`columns` says itself what they mean";
+            return Err(refuse(path, "`tasks` has both `format` and `columns`", hint));
+        }
         let PolicyConfig { urls, model, recorded, sampling, .. } = &self.policy;
         match (urls.is_empty(), recorded) {
             (false, None) if model.is_none() => {

@@ -1,11 +1,11 @@
 //! The formats we read, how they are named and how they are recognised.
 
-use std::collections::BTreeMap;
 use std::str::FromStr;
 
-use super::{DatasetItem, agnostics, humaneval, mbpp};
+use super::reader::{Dataset, DatasetFormat, DatasetReader, RefusedRow, RowTrouble};
+use super::{DatasetItem, agnostics, apps, humaneval, mbpp, verl};
 use crate::problem_row::ProblemRow;
-use crate::rows::{RowError, first_row, read_rows};
+use crate::rows::{RawRow, RowError, first_row};
 use crate::suggest;
 
 /// A format of data sets.
@@ -21,11 +21,15 @@ pub enum DatasetKind {
     CruxEval,
     /// Agnostics: inputs and outputs for any language; its training rows, Ag-MBPP-X and Ag-Codeforces-X.
     Agnostics,
+    /// APPS, as published and as CodeTree repacks it: inputs and outputs for any language.
+    Apps,
+    /// verl: a conversation, and a ground truth with inputs and outputs, for Python.
+    Verl,
 }
 
 /// A name that is no format.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{name}` is not a data set format; use one of problems, humaneval, mbpp, cruxeval, agnostics")]
+#[error("`{name}` is not a data set format; use one of {}", DatasetKind::names())]
 pub struct UnknownDataset {
     /// What was written.
     pub name: String,
@@ -35,7 +39,15 @@ pub struct UnknownDataset {
 
 impl DatasetKind {
     /// Every format.
-    pub const ALL: [Self; 5] = [Self::Problems, Self::HumanEval, Self::Mbpp, Self::CruxEval, Self::Agnostics];
+    pub const ALL: [Self; 7] = [
+        Self::Problems,
+        Self::HumanEval,
+        Self::Mbpp,
+        Self::CruxEval,
+        Self::Agnostics,
+        Self::Apps,
+        Self::Verl,
+    ];
 
     /// The name used in files and on the command line.
     pub const fn as_str(self) -> &'static str {
@@ -45,14 +57,26 @@ impl DatasetKind {
             Self::Mbpp => "mbpp",
             Self::CruxEval => "cruxeval",
             Self::Agnostics => "agnostics",
+            Self::Apps => "apps",
+            Self::Verl => "verl",
         }
     }
 
-    /// The format of a file, by the columns of its first row; `None` if they fit none.
+    /// The names of all formats, as a message lists them.
+    pub fn names() -> String {
+        Self::ALL.map(Self::as_str).join(", ")
+    }
+
+    /// The format of a JSON file, by the columns of its first row; `None` if they fit none.
     pub fn detect(bytes: &[u8]) -> Option<Self> {
         let row = first_row(bytes)?;
-        let has = |columns: &[&str]| columns.iter().all(|column| row.contains_key(*column));
-        let shapes: [(Self, &[&str]); 8] = [
+        Self::with_columns(|column| row.contains_key(column))
+    }
+
+    /// The format of a file that has these columns; `None` if they fit none.
+    pub fn with_columns(has_column: impl Fn(&str) -> bool) -> Option<Self> {
+        let has = |columns: &[&str]| columns.iter().all(|column| has_column(column));
+        let shapes: [(Self, &[&str]); 11] = [
             (Self::HumanEval, &["task_id", "prompt", "entry_point", "canonical_solution", "test"]),
             (Self::Mbpp, &["task_id", "code", "test_list"]),
             (Self::CruxEval, &["code", "input", "output"]),
@@ -61,35 +85,47 @@ impl DatasetKind {
             (Self::Agnostics, &["description", "tests"]),
             (Self::Problems, &["id", "cases"]),
             (Self::Problems, &["id", "test_code"]),
+            (Self::Verl, &["data_source", "prompt", "reward_model"]),
+            (Self::Apps, &["question", "input_output"]),
+            (Self::Apps, &["description", "public_tests", "private_tests"]),
         ];
         shapes.into_iter().find(|(_, columns)| has(columns)).map(|(kind, _)| kind)
     }
 
-    /// Reads a whole file of this format, already decompressed. No two tasks have the same id.
+    /// Reads a whole JSON file of this format, already decompressed. No two tasks have the same id, and every row can be
+    /// judged by; [`DatasetReader`] tells rows that cannot apart from mistakes.
     pub fn read(self, bytes: &[u8]) -> Result<Vec<DatasetItem>, RowError> {
-        let items = match self {
-            Self::Problems => convert(read_rows(bytes)?, ProblemRow::into_item)?,
-            Self::HumanEval => convert(read_rows(bytes)?, humaneval::HumanEvalRow::into_item)?,
-            Self::Mbpp => convert(read_rows(bytes)?, mbpp::MbppRow::into_item)?,
-            Self::CruxEval => convert(read_rows(bytes)?, humaneval::CruxEvalRow::into_item)?,
-            Self::Agnostics => convert(read_rows(bytes)?, agnostics::AgnosticsRow::into_item)?,
-        };
-        let mut seen = BTreeMap::new();
-        for (row, item) in &items {
-            if let Some(earlier) = seen.insert(item.task.id.clone(), *row) {
-                let problem = format!("the id `{}` is that of row {earlier} too", item.task.id);
-                return Err(RowError::new(*row, "", problem));
-            }
+        let mut reader = DatasetReader::new(DatasetFormat::Kind(self));
+        reader.push_json(bytes, usize::MAX)?;
+        let Dataset { items, refused } = reader.finish();
+        match refused.into_iter().next() {
+            None => Ok(items),
+            Some(RefusedRow { row, id, reason }) => Err(RowError::new(row, "", format!("`{id}`: {reason}"))),
         }
-        Ok(items.into_iter().map(|(_, item)| item).collect())
     }
-}
 
-fn convert<R>(
-    rows: Vec<(usize, R)>,
-    into_item: impl Fn(R, usize) -> Result<DatasetItem, RowError>,
-) -> Result<Vec<(usize, DatasetItem)>, RowError> {
-    rows.into_iter().map(|(number, row)| Ok((number, into_item(row, number)?))).collect()
+    /// The columns that are read, where it is worth leaving out the others.
+    pub(super) const fn columns(self) -> Option<&'static [&'static str]> {
+        match self {
+            Self::Problems | Self::HumanEval | Self::Mbpp | Self::CruxEval | Self::Agnostics => None,
+            Self::Apps => Some(apps::COLUMNS),
+            Self::Verl => Some(verl::COLUMNS),
+        }
+    }
+
+    /// The task of one row.
+    pub(super) fn item(self, number: usize, row: RawRow<'_>) -> Result<DatasetItem, RowTrouble> {
+        let item = match self {
+            Self::Problems => row.parse::<ProblemRow>(number)?.into_item(number),
+            Self::HumanEval => row.parse::<humaneval::HumanEvalRow>(number)?.into_item(number),
+            Self::Mbpp => row.parse::<mbpp::MbppRow>(number)?.into_item(number),
+            Self::CruxEval => row.parse::<humaneval::CruxEvalRow>(number)?.into_item(number),
+            Self::Agnostics => row.parse::<agnostics::AgnosticsRow>(number)?.into_item(number),
+            Self::Apps => return row.parse::<apps::AppsRow>(number)?.into_item(number),
+            Self::Verl => return row.parse::<verl::VerlRow>(number)?.into_item(number),
+        };
+        item.map_err(RowTrouble::Wrong)
+    }
 }
 
 impl FromStr for DatasetKind {

@@ -4,21 +4,30 @@
 //! Columns of published formats that we do not use are ignored; native rows refuse what they do not know.
 
 mod agnostics;
+mod apps;
+mod cases;
+mod columns;
+mod columns_apply;
 mod gzip;
 mod humaneval;
 mod intercode;
 mod kind;
 mod mbpp;
 mod python;
+mod python_calls;
+mod reader;
+mod verl;
 
 use rollcage_rollout::Task;
 use serde_json::{Map, Value};
 
+pub use columns::{ColumnMapping, ColumnsError};
 pub use gzip::{GzipError, gunzip};
 pub use intercode::{
     InterCodeEpisode, InterCodeTask, InterCodeTurn, read_intercode_episodes, read_intercode_tasks,
 };
 pub use kind::{DatasetKind, UnknownDataset};
+pub use reader::{Dataset, DatasetFormat, DatasetReader, RefusedRow};
 
 /// One task of a data set, and what is known about its solutions.
 #[derive(Clone, Debug)]

@@ -14,7 +14,7 @@ use serde_json::json;
 use super::judge::{code, worse};
 use super::{eval_intercode, eval_policy, eval_report};
 use crate::cage_options::CageOptions;
-use crate::dataset_files::{DatasetFile, load_samples};
+use crate::dataset_files::{DatasetFile, ReadOptions, load_samples};
 use crate::engine_host::{OnSignal, StoreOption, SyncOption, eval_failed, with_engine};
 use crate::failure::Failure;
 use crate::language_files::LanguagesOption;
@@ -28,8 +28,8 @@ use crate::root_option::RootOption;
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// humaneval, mbpp, mbpp-sanitized, cruxeval, a file of problems, or intercode-python, whose recorded episodes are
-    /// played again
+    /// humaneval, mbpp, mbpp-sanitized, cruxeval, apps-stdin, a file of problems (JSON lines, a JSON array or Parquet),
+    /// or intercode-python, whose recorded episodes are played again
     #[arg(value_name = "DATASET")]
     pub(crate) dataset: String,
     /// Where data sets known by name lie
@@ -60,6 +60,8 @@ pub(crate) struct Args {
     pub(crate) root: RootOption,
     #[command(flatten)]
     pub(crate) cages: CageOptions,
+    #[command(flatten)]
+    pub(crate) read: ReadOptions,
     // Last, because its heading holds for all that follow.
     #[command(flatten)]
     pub(crate) policy: PolicyOptions,
@@ -103,6 +105,8 @@ Examples:
   rollcage eval humaneval --data data --solutions canonical
   rollcage eval problems.jsonl --solutions samples.jsonl -l lua --json
   rollcage eval mbpp --data data --policy http://localhost:8000/v1 --model M -n 10 --temperature 0.8
+  rollcage eval train.parquet --columns 'prompt=question,test_code=tests,canonical_solution=code' \
+    --solutions canonical -l python
   rollcage eval intercode-python --data data
 
 Exit codes: 0 every solution was accepted, with `--solutions stub` none was, with --policy all were judged, and \
@@ -115,7 +119,8 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
     if args.dataset == eval_intercode::DATASET {
         return eval_intercode::run(args);
     }
-    let dataset = DatasetFile::find(&args.dataset, args.data.as_deref())?;
+    let mut dataset = DatasetFile::find(&args.dataset, args.data.as_deref(), &args.read)?;
+    dataset.options.limit = args.limit;
     let Some(solutions) = &args.solutions else {
         if args.policy.policy.is_empty() {
             return Err(Failure::usage("one of --solutions and --policy is needed"));
@@ -123,10 +128,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
         return eval_policy::run(args, &dataset);
     };
     let set = args.languages.load()?;
-    let mut items = dataset.load()?;
-    if let Some(limit) = args.limit {
-        items.truncate(limit.get() as usize);
-    }
+    let items = dataset.load()?;
     let samples = samples(args, solutions, items)?;
     let store = args.store.open(args.sync)?;
     let config = json!({"dataset": args.dataset, "solutions": solutions, "limit": args.limit});

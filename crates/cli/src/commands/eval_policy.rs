@@ -5,17 +5,17 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rollcage_api::{
-    BudgetConfig, CodeConfig, EnvironmentConfigRow, EvalTally, ExitCode, GroupConfig, OutputConfig,
-    PolicyConfig, RewardConfig, RunConfig, RunKind, SamplingConfig, TasksConfig,
+    BudgetConfig, CodeConfig, ColumnMapping, EnvironmentConfigRow, EvalTally, ExitCode, GroupConfig,
+    OutputConfig, PolicyConfig, RewardConfig, RunConfig, RunKind, SamplingConfig, TasksConfig,
 };
-use rollcage_engine::drive::{RolloutPlan, RunStart, policy_judgements};
+use rollcage_engine::drive::{RolloutPlan, RunStart, Unjudgeable, policy_judgements};
 use rollcage_judge::{Bootstrap, Disclosure};
 
 use super::eval::{Args, PolicyOptions};
 use super::eval_report;
 use super::judge::{code, worse};
 use super::rollout::{self, carry_out};
-use crate::dataset_files::DatasetFile;
+use crate::dataset_files::{DatasetFile, note_refused};
 use crate::engine_host::{plan_failed, store_failed};
 use crate::failure::Failure;
 
@@ -24,6 +24,7 @@ pub(super) fn run(args: &Args, dataset: &DatasetFile) -> Result<u8, Failure> {
     let set = args.languages.load()?;
     // The path is relative to the current directory, and so are the plan's.
     let plan = RolloutPlan::load(&config(args, dataset), Path::new(""), &set).map_err(plan_failed)?;
+    note_refused(&plan.refused);
     let store = args.store.open(args.sync)?;
     let result = carry_out(
         &args.cages.host_config(None),
@@ -62,7 +63,12 @@ fn config(args: &Args, dataset: &DatasetFile) -> RunConfig {
     RunConfig {
         tasks: TasksConfig {
             path: dataset.path.display().to_string(),
-            format: dataset.format.map(str::to_owned),
+            format: dataset.options.format.clone(),
+            columns: dataset.options.columns.as_ref().map(ColumnMapping::to_pairs),
+            skip_unjudgeable: match dataset.options.unjudgeable {
+                Unjudgeable::Refuse => false,
+                Unjudgeable::Skip => true,
+            },
             limit: args.limit,
         },
         environment: EnvironmentConfigRow {

@@ -10,7 +10,7 @@ use rollcage_engine::drive::{AgnosticsError, Engine, EvalProgress, Evaluated, ev
 use rollcage_judge::{Blame, Disclosure, JudgeOptions, Judgement, StopRule};
 
 use crate::cage_options::CageOptions;
-use crate::dataset_files::{DatasetFile, load_samples};
+use crate::dataset_files::{DatasetFile, ReadOptions, load_samples};
 use crate::engine_host::{OnSignal, eval_failed, toolchain_failed, with_engine};
 use crate::failure::Failure;
 use crate::language_files::{self, LanguagesOption};
@@ -30,10 +30,10 @@ pub(crate) struct Args {
     /// continues the problem's prompt)
     #[arg(value_name = "SAMPLES", required_unless_present = "protocol", conflicts_with = "protocol")]
     samples: Option<PathBuf>,
-    /// The problems, in any format `rollcage` reads
+    /// The problems: JSON lines, a JSON array or Parquet, in any format `rollcage` reads
     #[arg(long, value_name = "FILE", conflicts_with = "dataset")]
     problems: Option<PathBuf>,
-    /// The problems, as a data set known by name: humaneval, mbpp, mbpp-sanitized, cruxeval
+    /// The problems, as a data set known by name: humaneval, mbpp, mbpp-sanitized, cruxeval, apps-stdin
     #[arg(long, value_name = "NAME")]
     dataset: Option<String>,
     /// Where data sets known by name lie
@@ -60,6 +60,8 @@ pub(crate) struct Args {
     root: RootOption,
     #[command(flatten)]
     cages: CageOptions,
+    #[command(flatten)]
+    read: ReadOptions,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -110,8 +112,8 @@ fn serve(args: &Args) -> Result<u8, Failure> {
 
 fn judge_file(args: &Args) -> Result<u8, Failure> {
     let dataset = match (&args.problems, &args.dataset) {
-        (Some(path), _) => DatasetFile { path: path.clone(), format: None },
-        (None, Some(name)) => DatasetFile::find(name, args.data.as_deref())?,
+        (Some(path), _) => DatasetFile::at(path, &args.read)?,
+        (None, Some(name)) => DatasetFile::find(name, args.data.as_deref(), &args.read)?,
         (None, None) => {
             return Err(Failure::usage("the problems are missing: name them with --problems or --dataset"));
         }

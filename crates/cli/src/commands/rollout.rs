@@ -14,6 +14,7 @@ use rollcage_sandbox::HostConfig;
 
 use super::show_run;
 use crate::cage_options::CageOptions;
+use crate::dataset_files::note_refused;
 use crate::engine_host::{
     OnSignal, StoreOption, SyncOption, plan_failed, rollout_failed, store_failed, with_engine,
 };
@@ -62,7 +63,8 @@ A run file:
   group: {size: 8}
   budget: {turns: 6, wall: 30m, concurrency: 64}
 
-Paths in it are relative to the file. `policy: {recorded: transcripts.jsonl}` repeats a recording.
+Paths in it are relative to the file. Tasks of any shape are read with `tasks: {path: train.parquet, columns: \
+{prompt: question, cases.stdin: tests.input, cases.expected: tests.output}}`. `policy: {recorded: transcripts.jsonl}` repeats a recording.
 
 Exit codes: 0 every sample is finished; 110 interrupted, and can be resumed; 111 a file is wrong; 112 a compiler or \
 interpreter is missing; 113 we failed; 114 the policy's server failed; 115 the store failed.";
@@ -82,6 +84,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
     })?;
     let directory = args.file.parent().unwrap_or(Path::new(""));
     let plan = RolloutPlan::load(&config, directory, &set).map_err(plan_failed)?;
+    note_refused(&plan.refused);
     let named = config.output.store.as_ref().map(|path| directory.join(path));
     let option = StoreOption { store: args.store.store.clone().or(named) };
     let store = option.open(args.sync)?;

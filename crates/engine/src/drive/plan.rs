@@ -4,14 +4,13 @@
 //! `rollout.rs`.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rollcage_api::{
-    ActionsConfig, AnswerConfig, CodeConfig, DatasetItem, DatasetKind, FeedbackConfig, GzipError,
-    PolicyConfig, RowError, RunConfig, SessionConfig, TimeoutsConfig, UnknownDataset, gunzip,
+    ActionsConfig, AnswerConfig, CodeConfig, ColumnMapping, ColumnsError, DatasetItem, FeedbackConfig,
+    PolicyConfig, RefusedRow, RunConfig, SessionConfig, TasksConfig, TimeoutsConfig,
 };
 use rollcage_language::{Language, LanguageSet, UnknownLanguage};
 use rollcage_rollout::{
@@ -21,6 +20,7 @@ use rollcage_rollout::{
 use rollcage_types::{IsolationLevel, LimitOverrides};
 use serde_json::{Value, json};
 
+use super::dataset_file::{DatasetError, DatasetOptions, LoadedDataset, Unjudgeable, load_dataset};
 use crate::policy::{
     OpenAiConfig, OpenAiPolicy, Policy, PolicySetupError, RecordedPolicy, RetryPlan, Sampling, Timeouts,
     TranscriptError,
@@ -53,6 +53,8 @@ pub struct RolloutPlan {
     pub isolation: IsolationLevel,
     /// What is asked, in the order of the file.
     pub tasks: Vec<TaskInLanguage>,
+    /// Rows of the file that were left out, because no program can be judged by them.
+    pub refused: Vec<RefusedRow>,
     /// Who answers.
     pub policy: Policy,
     /// How tokens are sampled.
@@ -82,42 +84,12 @@ pub struct RolloutPlan {
 /// Why a run file does not make a plan.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
-    /// A file cannot be read.
-    #[error("cannot read `{}`", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        #[source]
-        source: io::Error,
-    },
-    /// A compressed file is damaged.
-    #[error("cannot decompress `{}`", path.display())]
-    Gzip {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        #[source]
-        source: GzipError,
-    },
-    /// The columns of a file fit no format we know.
-    #[error("the columns of `{}` fit no data set format", path.display())]
-    UnknownColumns {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The format named is none.
+    /// The tasks cannot be read.
     #[error(transparent)]
-    Format(#[from] UnknownDataset),
-    /// A row of a file is wrong.
-    #[error("`{}`", path.display())]
-    Row {
-        /// The file.
-        path: PathBuf,
-        /// Which row, and how.
-        #[source]
-        source: RowError,
-    },
+    Dataset(#[from] DatasetError),
+    /// What the run file says of their columns is wrong.
+    #[error("`tasks.columns`")]
+    Columns(#[from] ColumnsError),
     /// There is nothing to do.
     #[error("`{}` holds no task", path.display())]
     NoTask {
@@ -154,19 +126,11 @@ impl PlanError {
     /// What the user can do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::UnknownColumns { .. } => {
-                Some("name its format: problems, humaneval, mbpp, cruxeval or agnostics".to_owned())
-            }
-            Self::Format(error) => error.hint.clone(),
-            Self::Row { source, .. } => source.hint.clone(),
+            Self::Dataset(error) => error.hint(),
+            Self::Columns(error) => error.hint(),
             Self::NoLanguage { .. } => Some("add one, as in `environment: {language: python}`".to_owned()),
             Self::Language { source, .. } => Some(source.hint()),
-            Self::Read { .. }
-            | Self::Gzip { .. }
-            | Self::NoTask { .. }
-            | Self::Policy(_)
-            | Self::Transcript(_)
-            | Self::Reward(_) => None,
+            Self::NoTask { .. } | Self::Policy(_) | Self::Transcript(_) | Self::Reward(_) => None,
         }
     }
 }
@@ -174,28 +138,12 @@ impl PlanError {
 /// The function a policy calls to give its answer has one argument, as the dialect reads it.
 const ANSWER_ARGUMENT: &str = "answer";
 
-/// Reads a data set file, gzip or not, and says what it hashes to.
-pub fn load_items(path: &Path, format: Option<&str>) -> Result<(Vec<DatasetItem>, blake3::Hash), PlanError> {
-    let path_buf = || path.to_owned();
-    let bytes = std::fs::read(path).map_err(|source| PlanError::Read { path: path_buf(), source })?;
-    let plain = gunzip(&bytes).map_err(|source| PlanError::Gzip { path: path_buf(), source })?;
-    let kind = match format {
-        Some(name) => name.parse::<DatasetKind>()?,
-        None => DatasetKind::detect(&plain).ok_or_else(|| PlanError::UnknownColumns { path: path_buf() })?,
-    };
-    let items = kind.read(&plain).map_err(|source| PlanError::Row { path: path_buf(), source })?;
-    Ok((items, blake3::hash(&plain)))
-}
-
 impl RolloutPlan {
     /// Makes a plan of a run file that lies in `directory`. Reads the files it names; connects to nothing.
     pub fn load(config: &RunConfig, directory: &Path, languages: &LanguageSet) -> Result<Self, PlanError> {
         let RunConfig { tasks, environment, policy, reward, group, budget, seed, output: _ } = config;
         let path = directory.join(&tasks.path);
-        let (mut items, tasks_hash) = load_items(&path, tasks.format.as_deref())?;
-        if let Some(limit) = tasks.limit {
-            items.truncate(limit.get() as usize);
-        }
+        let LoadedDataset { items, refused, hash: tasks_hash } = load_dataset(&path, &options(tasks)?)?;
         if items.is_empty() {
             return Err(PlanError::NoTask { path });
         }
@@ -206,6 +154,7 @@ impl RolloutPlan {
         Ok(Self {
             isolation: environment.isolation.into(),
             tasks: planned,
+            refused,
             policy: load_policy(policy, directory, *seed)?,
             sampling: Sampling {
                 max_tokens: sampling.max_tokens.get(),
@@ -252,6 +201,19 @@ impl RolloutPlan {
             self.tasks.iter().map(|task| (task.language.name.as_str(), &task.language)).collect();
         by_name.into_values().cloned().collect()
     }
+}
+
+fn options(tasks: &TasksConfig) -> Result<DatasetOptions, ColumnsError> {
+    let TasksConfig { path: _, format, columns, skip_unjudgeable, limit } = tasks;
+    let pairs = columns.as_ref().map(|pairs| {
+        ColumnMapping::from_pairs(pairs.iter().map(|(field, path)| (field.as_str(), path.as_str())))
+    });
+    Ok(DatasetOptions {
+        format: format.clone(),
+        columns: pairs.transpose()?,
+        unjudgeable: if *skip_unjudgeable { Unjudgeable::Skip } else { Unjudgeable::Refuse },
+        limit: *limit,
+    })
 }
 
 /// Tasks with their languages; those of one language share its rules.
