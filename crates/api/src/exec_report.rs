@@ -1,6 +1,7 @@
 //! The outcome of `rollcage run --json`.
 
 use rollcage_types::{Captured, ExecOutcome, NetworkLog, Termination, Usage};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::network_report::NetworkReport;
@@ -8,7 +9,7 @@ use crate::records::MechanismRecord;
 use crate::result_row::milliseconds;
 
 /// What became of one program.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ExecReport {
     /// How it ended.
@@ -27,7 +28,7 @@ pub struct ExecReport {
 }
 
 /// How a program ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum TerminationReport {
     /// It exited.
@@ -50,7 +51,7 @@ pub enum TerminationReport {
 }
 
 /// A stream as text.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StreamReport {
     /// What was kept, invalid UTF-8 replaced and a cut stated in place.
@@ -62,7 +63,7 @@ pub struct StreamReport {
 }
 
 /// What a program used.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UsageReport {
     /// Processor time in milliseconds.
@@ -76,7 +77,7 @@ pub struct UsageReport {
 }
 
 /// What confined a program.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EnforcementReport {
     /// The isolation level.

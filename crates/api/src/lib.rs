@@ -12,6 +12,7 @@ pub mod dialects;
 mod eval_report;
 mod exec_report;
 mod exit_codes;
+pub mod http;
 mod intercode_report;
 mod network_report;
 mod problem_convert;

@@ -2,10 +2,11 @@
 
 use rollcage_types::NetworkLog;
 use rollcage_types::network::{ConnectionEnd, NetworkEvent};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The record of one run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NetworkReport {
     /// In the order they were over.
@@ -19,7 +20,7 @@ pub struct NetworkReport {
 }
 
 /// One thing the program did.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum NetworkEventReport {
     /// It asked for a name.

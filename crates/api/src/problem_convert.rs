@@ -36,7 +36,7 @@ impl ProblemRow {
             meta,
         } = self;
         if id.is_empty() {
-            return Err(fail("id", "an id is not empty"));
+            return Err(fail("id", "it is missing, or empty"));
         }
         let messages = match (prompt, messages) {
             (Some(prompt), None) => vec![Message::new(Role::User, prompt)],
@@ -140,7 +140,10 @@ fn with_check(test_code: String, entry_point: Option<&str>, number: usize) -> Re
     Ok(crate::datasets::call_check(&test_code, name))
 }
 
-fn file_entries(files: &BTreeMap<String, FileRow>, number: usize) -> Result<Vec<FileEntry>, RowError> {
+pub(crate) fn file_entries(
+    files: &BTreeMap<String, FileRow>,
+    number: usize,
+) -> Result<Vec<FileEntry>, RowError> {
     let fail = |path: &str, problem: String| RowError::new(number, format!("files.{path}"), problem);
     let mut entries = Vec::with_capacity(files.len());
     for (name, FileRow { content, executable }) in files {

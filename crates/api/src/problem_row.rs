@@ -18,6 +18,8 @@ use crate::quantity::{BytesRow, DurationRow, FileRow, SizeRow};
 #[serde(deny_unknown_fields)]
 pub struct ProblemRow {
     /// A name unique within the file.
+    // Checked with the rest of the row: a request to judge one solution needs no name for its problem.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(min = 1))]
     pub id: String,
     /// What is asked, as one user message.
@@ -196,6 +198,7 @@ pub fn problem_row_schema() -> Value {
     let mut schema = schemars::schema_for!(ProblemRow);
     let either =
         |one: &str, other: &str| serde_json::json!({"oneOf": [{"required": [one]}, {"required": [other]}]});
+    schema.insert("required".to_owned(), vec!["id"].into());
     schema.insert("title".to_owned(), "Rollcage problem row, version 1".into());
     schema
         .insert("allOf".to_owned(), vec![either("prompt", "messages"), either("cases", "test_code")].into());

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rollcage_judge::{CaseResult, Disclosure, Judgement};
 use rollcage_types::TaskId;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A judged sample. It has either a verdict with a score, or an error and neither.
@@ -34,7 +35,7 @@ pub struct ResultRow {
 }
 
 /// Why a sample was not judged.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ResultError {
     /// `problem` or `infrastructure`.
@@ -46,7 +47,7 @@ pub struct ResultError {
 }
 
 /// One case in a few fields.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CaseSummary {
     /// Which case, counted from 0.

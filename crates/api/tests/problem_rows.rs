@@ -111,8 +111,8 @@ fn mistakes_name_the_row_the_field_and_what_was_expected() {
         (r#"{"id":"b","prompt":"p","cases":[]}"#, "row 2: the problem has no test cases", None),
         (r#"{"id":"b","prompt":"p"}"#, "row 2: expected one of `cases` and `test_code`", None),
         (r#"{"id":"b","test_code":"x"}"#, "row 2: expected one of `prompt` and `messages`", None),
-        (r#"{"prompt":"p"}"#, "row 2: missing field `id`", None),
-        (r#"{"id":"","prompt":"p","test_code":"x"}"#, "row 2, `id`: an id is not empty", None),
+        (r#"{"prompt":"p"}"#, "row 2, `id`: it is missing, or empty", None),
+        (r#"{"id":"","prompt":"p","test_code":"x"}"#, "row 2, `id`: it is missing, or empty", None),
         (r#"{"id":"a","prompt":"p","test_code":"x"}"#, "row 2: the id `a` is that of row 1 too", None),
         (
             r#"{"id":"b","prompt":"p","test_code":"x","entry_point":"f); g("}"#,

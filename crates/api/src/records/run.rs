@@ -115,7 +115,7 @@ impl From<&Limits> for LimitsRecord {
 }
 
 /// Whether one mechanism was in force.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MechanismRecord {
     /// The mechanism, as `rollcage_types::Mechanism::as_str` names it.
