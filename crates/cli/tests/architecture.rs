@@ -8,7 +8,7 @@ use std::process::Command;
 
 const PURE: [&str; 5] = ["types", "language", "judge", "rollout", "api"];
 const UNSAFE: [&str; 2] = ["sys", "guest"];
-const ASYNC: [&str; 2] = ["engine", "rollcage"];
+const ASYNC: [&str; 3] = ["engine", "server", "rollcage"];
 
 fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()

@@ -98,6 +98,16 @@ impl Language {
         std::iter::once(&self.name).chain(&self.aliases).any(|known| known.eq_ignore_ascii_case(word))
     }
 
+    /// Its name and its aliases: the tags that code blocks in it may have.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&self.name).chain(&self.aliases).map(String::as_str)
+    }
+
+    /// Whether a program is given the arguments after its command. A line that a shell runs keeps them to itself.
+    pub fn takes_arguments(&self) -> bool {
+        !matches!(self.execute.argv.as_slice(), [shell, flag, _] if shell == "/bin/sh" && flag == "-c")
+    }
+
     /// The source text as the file that the commands expect.
     pub fn source_file(&self, source: impl Into<Arc<[u8]>>) -> FileEntry {
         FileEntry::new(self.filename.clone(), source)

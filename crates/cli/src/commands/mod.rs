@@ -10,6 +10,7 @@ mod judge;
 mod languages;
 mod rollout;
 mod run;
+mod serve;
 mod show;
 mod show_run;
 mod show_trajectory;

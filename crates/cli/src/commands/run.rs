@@ -148,8 +148,7 @@ fn read_stdin(args: &Args) -> Result<Arc<[u8]>, Failure> {
 
 /// A line that a shell runs keeps its arguments to itself.
 fn require_arguments_pass(language: &Language, args: &[String]) -> Result<(), Failure> {
-    let is_shell_line = matches!(language.run_command().argv.as_slice(), [shell, flag, _] if shell == "/bin/sh" && flag == "-c");
-    if args.is_empty() || !is_shell_line {
+    if args.is_empty() || language.takes_arguments() {
         return Ok(());
     }
     let command = &language.run_command().argv[2];

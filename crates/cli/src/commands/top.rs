@@ -1,6 +1,6 @@
 //! The command line as a whole: which command was asked for.
 
-use crate::commands::{bench, doctor, eval, judge, languages, rollout, run, show};
+use crate::commands::{bench, doctor, eval, judge, languages, rollout, run, serve, show};
 use crate::failure::Failure;
 
 /// Runs code that language models write in a cage, judges it, and carries their conversations with it.
@@ -33,6 +33,7 @@ enum Command {
     Eval(eval::Args),
     Rollout(rollout::Args),
     Show(show::Args),
+    Serve(serve::Args),
     Bench(bench::Args),
 }
 
@@ -46,6 +47,7 @@ pub(crate) fn dispatch(arguments: Arguments) -> Result<u8, Failure> {
         Command::Eval(args) => eval::run(&args),
         Command::Rollout(args) => rollout::run(&args),
         Command::Show(args) => show::run(&args),
+        Command::Serve(args) => serve::run(&args),
         Command::Bench(args) => bench::run(&args),
     }
 }

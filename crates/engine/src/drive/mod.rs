@@ -16,6 +16,7 @@ mod dataset_file;
 mod engine;
 mod error_chain;
 mod eval;
+mod execute;
 mod intercode;
 mod judge;
 mod parquet_rows;
@@ -35,6 +36,7 @@ pub use dataset_file::{DatasetError, DatasetOptions, LoadedDataset, Unjudgeable,
 pub use engine::{Engine, Ran, Spent};
 pub use error_chain::error_chain;
 pub use eval::{EvalError, EvalProgress, Evaluated, Recording, eval};
+pub use execute::{Executed, Program, execute};
 pub use intercode::{Difference, InterCodeError, ReplayedEpisode, ReplayedTurn, replay_intercode};
 pub use judge::{Judged, judge};
 pub use parquet_rows::ParquetRowsError;

@@ -17,8 +17,11 @@ const DISK: End = limit(LimitKind::DiskSpace);
 /// What ends programs that nothing else does.
 const SHORT: Duration = Duration::from_millis(400);
 
+/// What ends programs that must have met another limit by then, on a machine with ten programs for each processor.
+const LATE: Duration = Duration::from_millis(1500);
+
 pub(super) const FORK_BOMB: Attack = Attack {
-    limits: |limits| limits.wall_time = SHORT,
+    limits: |limits| limits.wall_time = LATE,
     // Growing in less than the time between two looks, it may meet any of them first.
     sampled: &[MEMORY, CPU],
     ..Attack::new(
@@ -35,7 +38,7 @@ while True:
 };
 
 pub(super) const THREAD_BOMB: Attack = Attack {
-    limits: |limits| limits.wall_time = SHORT,
+    limits: |limits| limits.wall_time = LATE,
     sampled: &[MEMORY, WALL],
     ..Attack::new(
         Python(
@@ -178,7 +181,7 @@ pub(super) const STOPPED: Attack = Attack {
 };
 
 pub(super) const ZOMBIES: Attack = Attack {
-    limits: |limits| limits.wall_time = SHORT,
+    limits: |limits| limits.wall_time = LATE,
     sampled: &[WALL],
     ..Attack::new(
         Python(
