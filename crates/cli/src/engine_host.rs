@@ -10,6 +10,7 @@ use rollcage_api::ExitCode;
 use rollcage_engine::drive::{Engine, EvalError, PlanError, RolloutError, Stop, ToolchainError};
 use rollcage_engine::store::{Store, StoreError, StoreReader, SyncMode};
 use rollcage_language::LanguageSet;
+use rollcage_roots::Roots;
 use rollcage_sandbox::HostConfig;
 
 use crate::failure::Failure;
@@ -104,7 +105,8 @@ pub(crate) fn with_engine<T, F: Future<Output = Result<T, Failure>>>(
         // In place before the host starts, so that no signal finds the default action and a cage alive.
         let mut signals =
             Signals::listen().context("cannot listen for signals").map_err(Failure::infrastructure)?;
-        let engine = Engine::new(Arc::new(host::start(config)?), languages);
+        let engine =
+            Engine::start(config.clone(), Roots::of_user(), languages).map_err(host::cannot_start)?;
         let mut work = std::pin::pin!(work(engine));
         tokio::select! {
             result = &mut work => return result,
@@ -165,10 +167,7 @@ pub(crate) fn store_failed(error: StoreError) -> Failure {
 
 /// A language cannot be used on this host.
 pub(crate) fn toolchain_failed(error: ToolchainError) -> Failure {
-    let code = match &error {
-        ToolchainError::Missing { .. } | ToolchainError::Broken { .. } => ExitCode::MissingToolchain,
-        ToolchainError::Unclear { .. } | ToolchainError::Sandbox { .. } => ExitCode::Infrastructure,
-    };
+    let code = if error.is_missing() { ExitCode::MissingToolchain } else { ExitCode::Infrastructure };
     let hint = error.hint();
     hint.into_iter().fold(Failure::new(code, error), Failure::with_hint)
 }

@@ -3,9 +3,12 @@
 use std::io;
 
 use rollcage_api::ExitCode;
+use rollcage_engine::drive::root_tree;
 use rollcage_language::{Install, Language};
-use rollcage_sandbox::{Host, HostConfig, HostError, SandboxError};
+use rollcage_roots::Roots;
+use rollcage_sandbox::{Host, HostConfig, HostError, RootTree, SandboxError};
 
+use crate::engine_host::toolchain_failed;
 use crate::failure::Failure;
 
 /// Starts a host.
@@ -18,7 +21,15 @@ pub(crate) fn start_with(slots: usize, config: HostConfig) -> Result<Host, Failu
     start(&HostConfig { slots, ..config })
 }
 
-fn cannot_start(error: HostError) -> Failure {
+/// Starts a host for programs of `language`, on a root of its own if it has one.
+pub(crate) fn start_for(language: &Language, slots: usize, config: HostConfig) -> Result<Host, Failure> {
+    let root = root_tree(&config, &Roots::of_user(), language).map_err(toolchain_failed)?;
+    let tree = root.map_or_else(|| config.tree.clone(), RootTree::Directory);
+    start_with(slots, HostConfig { tree, ..config })
+}
+
+/// Why a host did not start, and what helps.
+pub(crate) fn cannot_start(error: HostError) -> Failure {
     let hint = match &error {
         HostError::NotRoot { .. } => {
             "run it as root, for example with sudo; or name a level that needs none, as in `--isolation rootless`"
@@ -65,6 +76,9 @@ pub(crate) fn no_outcome(error: SandboxError, language: &Language) -> Failure {
 /// How the toolchain of `language` can be had.
 pub(crate) fn install_hint(language: &Language) -> String {
     let name = &language.name;
+    if language.root.is_some() {
+        return format!("build its root file system with `rollcage languages build {name}`");
+    }
     match &language.install {
         Some(Install::Shell(line)) => {
             format!(

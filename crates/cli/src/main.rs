@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod bench;
+mod cache_directory;
 mod cage_options;
 mod commands;
 mod dataset_files;

@@ -7,18 +7,16 @@ use rollcage_image::{Ids, Image, UnpackOptions, root_for};
 use rollcage_sandbox::{HostConfig, RootTree};
 use rollcage_types::IsolationLevel;
 
+use crate::cache_directory::cache_directory;
 use crate::failure::Failure;
 use crate::output;
-
-/// Where root keeps unpacked images.
-const CACHE_OF_ROOT: &str = "/var/cache/rollcage/images";
 
 /// What programs find at their root.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Cages")]
 pub(crate) struct RootOption {
-    /// What programs find at their root, instead of the host's toolchains: a directory, an OCI image layout, or a tar that
-    /// `docker save` wrote. Images are unpacked once, and kept
+    /// What programs find at their root, instead of the host's toolchains and of roots that languages have of their own: a
+    /// directory, an OCI image layout, or a tar that `docker save` wrote. Images are unpacked once, and kept
     #[arg(long, value_name = "PATH")]
     root: Option<PathBuf>,
     /// Start the program in a view of this directory: what it changes is its own and gone afterwards, and the directory
@@ -68,7 +66,7 @@ fn is_image(path: &Path) -> bool {
 
 fn unpack(path: &Path, level: IsolationLevel) -> Result<PathBuf, Failure> {
     let image = Image::open(path).map_err(Failure::bad_input)?;
-    let cache = cache_directory()?;
+    let cache = cache_directory()?.join("images");
     // Without privilege everything can only be our own, and a user namespace knows no other ids.
     let is_root = rustix::process::geteuid().is_root();
     let ids = if is_root && level == IsolationLevel::Full { Ids::Keep } else { Ids::Own };
@@ -77,19 +75,4 @@ fn unpack(path: &Path, level: IsolationLevel) -> Result<PathBuf, Failure> {
         output::note(&format!("unpacked `{}` to `{}`", path.display(), cached.root.display()));
     }
     Ok(cached.root)
-}
-
-fn cache_directory() -> Result<PathBuf, Failure> {
-    let cache = if rustix::process::geteuid().is_root() {
-        PathBuf::from(CACHE_OF_ROOT)
-    } else {
-        let own = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-        let of_home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
-        let cache = own.or_else(of_home).context("neither XDG_CACHE_HOME nor HOME says where caches lie");
-        cache.map_err(Failure::infrastructure)?.join("rollcage/images")
-    };
-    std::fs::create_dir_all(&cache)
-        .with_context(|| format!("cannot create `{}`", cache.display()))
-        .map_err(Failure::infrastructure)?;
-    Ok(cache)
 }

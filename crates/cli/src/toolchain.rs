@@ -2,9 +2,11 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use rollcage_api::ExitCode;
 use rollcage_language::Language;
+use rollcage_roots::Roots;
 use rollcage_sandbox::{Cancel, Host};
 use rollcage_types::ExecRequest;
 
@@ -14,23 +16,35 @@ use crate::host::install_hint;
 /// Where a cage looks for programs; it sees the host's `/usr`.
 const DIRECTORIES: [&str; 3] = ["/usr/local/bin", "/usr/bin", "/bin"];
 
+/// The slowest toolchains take a second on a busy host.
+const VERSION_WALL_TIME_MAX: Duration = Duration::from_secs(10);
+
 /// Fails if a program that `language` needs is missing.
 pub(crate) fn require(language: &Language) -> Result<(), Failure> {
     let missing = missing(language);
     if missing.is_empty() {
         return Ok(());
     }
+    if language.root.is_some() {
+        let error = anyhow::anyhow!("the root file system of {} is not built", language.display);
+        return Err(Failure::new(ExitCode::MissingToolchain, error).with_hint(install_hint(language)));
+    }
     let programs = missing.iter().map(|program| format!("`{program}`")).collect::<Vec<_>>().join(", ");
     let error = anyhow::anyhow!("{} needs {programs}, which this host does not have", language.display);
     Err(Failure::new(ExitCode::MissingToolchain, error).with_hint(install_hint(language)))
 }
 
-/// The programs `language` needs that are not on this host.
+/// The programs `language` needs that are not on this host; all of them where its root is not built.
 pub(crate) fn missing(language: &Language) -> Vec<String> {
+    if let Some(recipe) = &language.root {
+        let is_built = Roots::of_user().find(recipe).is_some();
+        return if is_built { Vec::new() } else { language.toolchain.clone() };
+    }
     language.toolchain.iter().filter(|program| find(program).is_none()).cloned().collect()
 }
 
-fn find(program: &str) -> Option<PathBuf> {
+/// Where a cage on the host's toolchains finds a program.
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
     DIRECTORIES.iter().map(|directory| PathBuf::from(directory).join(program)).find(|path| {
         path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
     })
@@ -39,7 +53,8 @@ fn find(program: &str) -> Option<PathBuf> {
 /// The first line the language's version command prints in a cage, where it has one that works.
 pub(crate) fn version(host: &Host, language: &Language, cancel: &Cancel) -> Option<String> {
     let command = language.version.as_ref()?;
-    let request = ExecRequest::new(command.argv.iter().cloned());
+    let mut request = ExecRequest::new(command.argv.iter().cloned());
+    request.limits.wall_time = VERSION_WALL_TIME_MAX;
     let outcome = host.run(&request, cancel).ok().filter(|outcome| outcome.termination.is_success())?;
     // Some toolchains think of their version as an error message.
     [&outcome.stdout, &outcome.stderr].into_iter().find_map(|stream| {

@@ -16,6 +16,7 @@ use crate::error::LanguageError;
 use crate::language::{Container, Install, Language, SessionKind};
 use crate::nearest::nearest;
 use crate::proof::CompletionProof;
+use crate::root::RootSection;
 use crate::scalar::{Name, Parsed, VariableName};
 use crate::self_test::{Expected, SelfTest};
 
@@ -58,6 +59,7 @@ struct LanguageFile {
     compile: Option<Parsed<Command>>,
     install: Option<InstallValue>,
     container: Option<ContainerSection>,
+    root: Option<RootSection>,
     name: Option<Parsed<Name>>,
     #[serde(default)]
     aliases: Vec<Parsed<Name>>,
@@ -148,6 +150,7 @@ impl LanguageFile {
             container: self
                 .container
                 .map(|section| Container { base_image: section.base_image, family: section.r#type }),
+            root: self.root.map(RootSection::into_recipe),
             version: self.version.map(Parsed::value),
             limits: self.limits.into_overrides(),
             compile_limits: self.compile_limits.into_overrides(),

@@ -8,6 +8,7 @@ use crate::command::Command;
 use crate::error::LanguageError;
 use crate::file;
 use crate::proof::CompletionProof;
+use crate::root::RootRecipe;
 use crate::self_test::SelfTest;
 
 /// How programs of one language are compiled, run and tested.
@@ -26,12 +27,14 @@ pub struct Language {
     /// What compiling leaves behind for the run. Empty where there is no compile step or the file does not
     /// say; then the whole workspace is carried over.
     pub artefacts: Vec<RelativePath>,
-    /// Programs that must exist on the host.
+    /// Programs that must exist on the host, or in the language's own root.
     pub toolchain: Vec<String>,
     /// How a missing toolchain is installed.
     pub install: Option<Install>,
     /// The image an Agnostics verifier would be built on. Kept for export; cages do not use images.
     pub container: Option<Container>,
+    /// The root file system of its own that its programs find; `None` for the host's toolchains.
+    pub root: Option<RootRecipe>,
     /// Prints the toolchain's version.
     pub version: Option<Command>,
     /// Limits of a run where they differ from the defaults.

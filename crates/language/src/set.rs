@@ -8,7 +8,7 @@ use crate::language::Language;
 use crate::nearest::nearest;
 
 /// The built-in language files, embedded so that one binary is enough.
-const BUILT_IN: [(&str, &str); 17] = [
+const BUILT_IN: [(&str, &str); 18] = [
     ("bash.yaml", include_str!("../../../languages/bash.yaml")),
     ("c.yaml", include_str!("../../../languages/c.yaml")),
     ("cpp.yaml", include_str!("../../../languages/cpp.yaml")),
@@ -16,6 +16,7 @@ const BUILT_IN: [(&str, &str); 17] = [
     ("go.yaml", include_str!("../../../languages/go.yaml")),
     ("java.yaml", include_str!("../../../languages/java.yaml")),
     ("javascript.yaml", include_str!("../../../languages/javascript.yaml")),
+    ("julia.yaml", include_str!("../../../languages/julia.yaml")),
     ("lua.yaml", include_str!("../../../languages/lua.yaml")),
     ("ocaml.yaml", include_str!("../../../languages/ocaml.yaml")),
     ("perl.yaml", include_str!("../../../languages/perl.yaml")),

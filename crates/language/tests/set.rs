@@ -20,6 +20,7 @@ fn built_in_languages_answer_to_the_names_models_use() {
             "go",
             "java",
             "javascript",
+            "julia",
             "lua",
             "ocaml",
             "perl",
@@ -48,6 +49,7 @@ fn built_in_languages_answer_to_the_names_models_use() {
         ("pl", "perl"),
         ("rb", "ruby"),
         ("sql", "sqlite"),
+        ("jl", "julia"),
     ] {
         assert_eq!(set.find(word).unwrap().name, name, "{word}");
     }
@@ -67,7 +69,9 @@ fn built_in_languages_are_complete() {
         };
         assert_eq!(language.tests[2].expected, compile_error, "{name}");
         assert!(
-            language.install.is_some() && language.version.is_some() && !language.toolchain.is_empty(),
+            (language.install.is_some() || language.root.is_some())
+                && language.version.is_some()
+                && !language.toolchain.is_empty(),
             "{name}"
         );
         // Java's compiler names its files after the classes it finds.
@@ -95,7 +99,7 @@ fn a_users_file_adds_or_replaces() {
     assert_eq!(set.find("js").unwrap().name, "cobol", "a user's alias wins over a built-in one");
     assert_eq!(set.find("python").unwrap().run_command().argv, ["mine", "a.x"]);
     assert!(set.find("py").is_err(), "the replaced language's aliases are gone");
-    assert_eq!(set.iter().count(), 18);
+    assert_eq!(set.iter().count(), 19);
 }
 
 #[test]
@@ -125,7 +129,7 @@ fn an_unknown_language_gets_a_suggestion_and_the_list() {
     assert_eq!(unknown.to_string(), "no language is called `pyhton`");
     assert_eq!(
         unknown.hint(),
-        "did you mean `python`? known languages are bash, c, cpp, fortran, go, java, javascript, lua, ocaml, perl, \
+        "did you mean `python`? known languages are bash, c, cpp, fortran, go, java, javascript, julia, lua, ocaml, perl, \
          php, python, r, ruby, rust, sqlite, typescript"
     );
     assert!(!set.find("brainfuck").unwrap_err().hint().contains("did you mean"));

@@ -58,10 +58,7 @@ impl From<Box<UnknownLanguage>> for Refusal {
 
 impl From<ToolchainError> for Refusal {
     fn from(error: ToolchainError) -> Self {
-        let code = match &error {
-            ToolchainError::Missing { .. } | ToolchainError::Broken { .. } => ErrorCode::MissingToolchain,
-            ToolchainError::Unclear { .. } | ToolchainError::Sandbox { .. } => ErrorCode::Infrastructure,
-        };
+        let code = if error.is_missing() { ErrorCode::MissingToolchain } else { ErrorCode::Infrastructure };
         Self::new(code, error_chain(&error)).with_hint(error.hint())
     }
 }

@@ -102,7 +102,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
 
 fn run_program(program: Program, cancel: &Cancel) -> Result<u8, Failure> {
     let Program { language, source, stdin, options } = program;
-    let host = host::start_with(1, options.root.apply(options.cages.host_config(None))?)?;
+    let host = host::start_for(&language, 1, options.root.apply(options.cages.host_config(None))?)?;
     let network = options.network.access()?;
     let mut limits = None;
     let adjust = |request: &mut ExecRequest| {

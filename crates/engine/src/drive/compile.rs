@@ -9,7 +9,8 @@ use std::time::Instant;
 use rollcage_sandbox::SandboxError;
 use rollcage_types::{ExecOutcome, ExecRequest, FileEntry, LimitKind, Termination};
 
-use super::engine::{Engine, Spent};
+use super::cages::Cages;
+use super::engine::Spent;
 
 /// What shells answer for a command that is there and cannot be executed.
 const NOT_EXECUTABLE: u8 = 126;
@@ -30,7 +31,7 @@ pub(super) struct Compiled {
     omitted: u64,
 }
 
-impl Engine {
+impl Cages {
     /// Compiles, unless the same request has been compiled, or is just being compiled, for somebody else. Waiting for
     /// that counts as waiting, since nothing is compiled for it.
     pub(super) async fn compile(&self, request: ExecRequest) -> Result<Compilation, SandboxError> {
@@ -42,7 +43,7 @@ impl Engine {
             *own = Some(Spent { queue: ran.queue, compile: ran.run, ..Spent::default() });
             Ok(ran.outcome)
         };
-        let outcome = self.compile_cache().outcome_of(request, compile).await?;
+        let outcome = self.started.compile_cache.outcome_of(request, compile).await?;
         let waited = || Spent { queue: asked.elapsed(), ..Spent::default() };
         Ok(Compilation { outcome, spent: compiled.unwrap_or_else(waited) })
     }

@@ -1,25 +1,24 @@
-//! The engine: the host, its languages, and admission to its cages.
+//! The engine: its hosts, its languages, and admission to its cages.
 //!
-//! Owns how many runs there are at once and that none of them blocks the runtime. A run waits for a permit, not
-//! for a thread: there are as many permits as the host has slots, so a blocking thread that holds one never
-//! waits for a slot.
+//! Owns how many runs there are at once, that none of them blocks the runtime, and on which host a language's programs
+//! run: a host has one root for all its cages, so that there is one for each root that is used, started when it is
+//! first needed. A run waits for a permit, not for a thread: there are as many permits as a host has slots, whatever
+//! the number of hosts, so a blocking thread that holds one never waits for a slot.
 
 use std::collections::BTreeMap;
 use std::ops::AddAssign;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use rollcage_language::LanguageSet;
-use rollcage_sandbox::{Cancel, Host, SandboxError};
-use rollcage_types::{ExecOutcome, ExecRequest};
+use rollcage_language::{Language, LanguageSet};
+use rollcage_roots::Roots;
+use rollcage_sandbox::{Host, HostConfig, HostError, RootTree};
+use rollcage_types::IsolationLevel;
 use tokio::sync::{OnceCell, Semaphore};
 
-use super::compile_cache::CompileCache;
-use super::toolchain::Toolchain;
-
-/// Runs of one request where the cage fails for a reason that may pass, the first included. What fails three
-/// times in a row is not a hiccup.
-const ATTEMPTS_MAX: u32 = 3;
+use super::cages::{Cages, Started};
+use super::toolchain::{Toolchain, ToolchainError};
 
 /// Where time went.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,18 +42,7 @@ impl AddAssign for Spent {
     }
 }
 
-/// A finished run, and how long it took to be admitted and to be run.
-#[derive(Debug)]
-pub struct Ran {
-    /// What came of it.
-    pub outcome: ExecOutcome,
-    /// Waiting for a permit.
-    pub queue: Duration,
-    /// From the permit to the outcome, the making of the cage included.
-    pub run: Duration,
-}
-
-/// The host, its languages, and admission to its cages. Clones share everything.
+/// Hosts, languages, and admission to cages. Clones share everything.
 #[derive(Clone, Debug)]
 pub struct Engine {
     shared: Arc<Shared>,
@@ -65,19 +53,25 @@ pub(super) type KnownToolchain = OnceCell<Arc<Toolchain>>;
 
 #[derive(Debug)]
 struct Shared {
-    host: Arc<Host>,
+    config: HostConfig,
+    roots: Roots,
     languages: LanguageSet,
     permits: Arc<Semaphore>,
+    /// On what `config` says programs find at their root.
+    first: Arc<Started>,
+    /// On languages' own roots.
+    others: Mutex<BTreeMap<PathBuf, Arc<OnceCell<Arc<Started>>>>>,
     toolchains: Mutex<BTreeMap<String, Arc<KnownToolchain>>>,
-    compile_cache: CompileCache,
 }
 
 impl Engine {
-    /// An engine on a started host.
-    pub fn new(host: Arc<Host>, languages: LanguageSet) -> Self {
-        let permits = Arc::new(Semaphore::new(host.slots()));
-        let (toolchains, compile_cache) = (Mutex::default(), CompileCache::default());
-        Self { shared: Arc::new(Shared { host, languages, permits, toolchains, compile_cache }) }
+    /// Starts a host. Those on roots that languages have of their own, looked for in `roots`, are started when they are
+    /// first needed.
+    pub fn start(config: HostConfig, roots: Roots, languages: LanguageSet) -> Result<Self, HostError> {
+        let first = Started::new(Host::start(&config)?);
+        let permits = Arc::new(Semaphore::new(first.host.slots()));
+        let (others, toolchains) = (Mutex::default(), Mutex::default());
+        Ok(Self { shared: Arc::new(Shared { config, roots, languages, permits, first, others, toolchains }) })
     }
 
     /// The languages it runs.
@@ -85,47 +79,26 @@ impl Engine {
         &self.shared.languages
     }
 
-    /// The host it runs on.
+    /// The host that was started first. All others are like it in everything but what programs find at their root.
     pub fn host(&self) -> &Host {
-        &self.shared.host
+        &self.shared.first.host
     }
 
-    /// Runs one program in a fresh cage. Tries again where the cage failed for a reason that may pass; the times
-    /// are those of all attempts. Dropping the future ends the cage.
-    pub async fn run(&self, request: impl Into<Arc<ExecRequest>>) -> Result<Ran, SandboxError> {
-        let request = request.into();
-        let (mut queue, mut run) = (Duration::ZERO, Duration::ZERO);
-        for attempt in 1.. {
-            let waiting_since = Instant::now();
-            let permits = Arc::clone(&self.shared.permits);
-            let permit = permits.acquire_owned().await.expect("the semaphore is never closed");
-            queue += waiting_since.elapsed();
-
-            let (host, request) = (Arc::clone(&self.shared.host), Arc::clone(&request));
-            let guard = CancelOnDrop(Cancel::new());
-            let cancel = guard.0.clone();
-            let running_since = Instant::now();
-            let finished = tokio::task::spawn_blocking(move || {
-                // The permit goes with the thread: a cage whose caller is gone still fills its slot.
-                let _permit = permit;
-                host.run(&request, &cancel)
-            });
-            let result = match finished.await {
-                Ok(result) => result,
-                Err(failed) if failed.is_panic() => std::panic::resume_unwind(failed.into_panic()),
-                // The runtime is being shut down, and nobody will look at this.
-                Err(_cancelled) => Err(SandboxError::LauncherGone),
-            };
-            run += running_since.elapsed();
-            match result {
-                Ok(outcome) => return Ok(Ran { outcome, queue, run }),
-                Err(error) if error.is_retryable() && attempt < ATTEMPTS_MAX => {
-                    tracing::warn!(attempt, error = %super::error_chain(&error), "cage failed, trying again");
-                }
-                Err(error) => return Err(error),
+    /// The cages that programs of `language` run in: on its own root if it has one, unless a root was named for all.
+    pub async fn cages(&self, language: &Language) -> Result<Cages, ToolchainError> {
+        let shared = &self.shared;
+        let started = match root_tree(&shared.config, &shared.roots, language)? {
+            None => Arc::clone(&shared.first),
+            Some(root) => {
+                let started = {
+                    let mut others = shared.others.lock().expect("nothing panics while it holds the lock");
+                    Arc::clone(others.entry(root.clone()).or_default())
+                };
+                let start = || start_on(&shared.config, &root, language);
+                Arc::clone(started.get_or_try_init(start).await?)
             }
-        }
-        unreachable!("the last attempt returns")
+        };
+        Ok(Cages { started, permits: Arc::clone(&shared.permits) })
     }
 
     /// What is known of the toolchain of the language with this name; who waits for it waits for nothing else.
@@ -133,17 +106,41 @@ impl Engine {
         let mut toolchains = self.shared.toolchains.lock().expect("nothing panics while it holds the lock");
         Arc::clone(toolchains.entry(language.to_owned()).or_default())
     }
+}
 
-    pub(super) fn compile_cache(&self) -> &CompileCache {
-        &self.shared.compile_cache
+/// The root of its own that programs of `language` find on a host set up as `config` says; `None` if they find what
+/// `config` says.
+pub fn root_tree(
+    config: &HostConfig,
+    roots: &Roots,
+    language: &Language,
+) -> Result<Option<PathBuf>, ToolchainError> {
+    let (RootTree::HostToolchains, Some(recipe)) = (&config.tree, &language.root) else { return Ok(None) };
+    let name = || language.name.clone();
+    match config.isolation {
+        IsolationLevel::Process => Err(ToolchainError::NoMounts { language: name() }),
+        IsolationLevel::Full | IsolationLevel::Rootless => {
+            roots.find(recipe).map(Some).ok_or_else(|| ToolchainError::NotBuilt { language: name() })
+        }
     }
 }
 
-/// Ends a cage when whoever waits for it is gone. After the run it does nothing.
-struct CancelOnDrop(Cancel);
-
-impl Drop for CancelOnDrop {
-    fn drop(&mut self) {
-        self.0.cancel();
-    }
+/// Starts a host like the first on another root. Starting waits for other processes.
+async fn start_on(
+    config: &HostConfig,
+    root: &Path,
+    language: &Language,
+) -> Result<Arc<Started>, ToolchainError> {
+    let config = HostConfig { tree: RootTree::Directory(root.to_owned()), ..config.clone() };
+    let started = tokio::task::spawn_blocking(move || Host::start(&config));
+    let started = match started.await {
+        Ok(started) => started,
+        Err(failed) if failed.is_panic() => std::panic::resume_unwind(failed.into_panic()),
+        Err(cancelled) => {
+            Err(HostError::System { action: "start another host", source: std::io::Error::other(cancelled) })
+        }
+    };
+    let failed =
+        |source| ToolchainError::Host { language: language.name.clone(), root: root.to_owned(), source };
+    started.map(Started::new).map_err(failed)
 }

@@ -11,8 +11,9 @@ use rollcage_types::{
     RelativePath, Usage,
 };
 
+use super::cages::Cages;
 use super::compile::{Compilation, Compiled};
-use super::engine::{Engine, Spent};
+use super::engine::Spent;
 use super::error_chain::error_chain;
 
 /// A program to run.
@@ -98,24 +99,24 @@ impl Program {
     }
 }
 
-/// Compiles and runs `program`. A program that its own source made impossible to start ends like any other, with what
+/// Compiles and runs `program` in cages of its language. A program that its own source made impossible to start ends like any other, with what
 /// stood in the way in its standard error. Dropping the future ends its cages.
-pub async fn execute(engine: &Engine, program: &Program) -> Result<(Executed, Spent), SandboxError> {
+pub async fn execute(cages: &Cages, program: &Program) -> Result<(Executed, Spent), SandboxError> {
     let mut spent = Spent::default();
     let Some(request) = program.compile_request() else {
-        let ran = engine.run(program.run_request(program.sources())).await?;
+        let ran = cages.run(program.run_request(program.sources())).await?;
         spent.queue += ran.queue;
         spent.run += ran.run;
         return Ok((Executed::Ran { compile: None, run: Box::new(ran.outcome) }, spent));
     };
-    let Compilation { outcome: compile, spent: own } = engine.compile(request).await?;
+    let Compilation { outcome: compile, spent: own } = cages.compile(request).await?;
     spent += own;
     if !compile.termination.is_success() {
         return Ok((Executed::CompileFailed(compile), spent));
     }
     let compiled = Compiled::of(&compile);
     let request = program.run_request(program.beside(compiled.files.clone()));
-    let run = match engine.run(request).await {
+    let run = match cages.run(request).await {
         Ok(ran) => {
             spent.queue += ran.queue;
             spent.run += ran.run;

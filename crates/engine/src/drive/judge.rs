@@ -9,6 +9,7 @@ use rollcage_judge::{
 use rollcage_language::Language;
 use tokio::task::{AbortHandle, JoinSet};
 
+use super::cages::Cages;
 use super::compile::{Compilation, Compiled};
 use super::engine::{Engine, Spent};
 use super::request::{Trial, draw_token};
@@ -42,8 +43,12 @@ pub async fn judge(
         Ok(token) => token,
         Err(unscorable) => return Judged { judgement: Judgement::Unscorable(unscorable), spent },
     };
+    let cages = match engine.cages(language).await {
+        Ok(cages) => cages,
+        Err(error) => return Judged { judgement: Judgement::Unscorable(error.into()), spent },
+    };
     let trial = Arc::new(Trial::new(
-        &engine.host().workspace_path(),
+        &cages.workspace_path(),
         Arc::clone(problem),
         Arc::clone(language),
         solution,
@@ -59,7 +64,7 @@ pub async fn judge(
         for step in judging.next_steps() {
             let case = match step {
                 Step::Compile => {
-                    let result = compile(engine, &trial, &mut spent).await;
+                    let result = compile(&cages, &trial, &mut spent).await;
                     judging.compiled(result.map(|(output, files)| {
                         compiled = Some(Arc::new(files));
                         output
@@ -69,8 +74,8 @@ pub async fn judge(
                 Step::RunCase(index) => Some(index),
                 Step::RunProgram => None,
             };
-            let (engine, trial, compiled) = (engine.clone(), Arc::clone(&trial), compiled.clone());
-            let run = async move { run_case(&engine, &trial, case, compiled.as_deref()).await };
+            let (cages, trial, compiled) = (cages.clone(), Arc::clone(&trial), compiled.clone());
+            let run = async move { run_case(&cages, &trial, case, compiled.as_deref()).await };
             open.insert(case.unwrap_or(0), runs.spawn(run));
         }
         for index in judging.cancellable() {
@@ -102,13 +107,13 @@ pub async fn judge(
 }
 
 async fn compile(
-    engine: &Engine,
+    cages: &Cages,
     trial: &Trial,
     spent: &mut Spent,
 ) -> Result<(RunOutput, Compiled), Unscorable> {
     let request = trial.compile_request().expect("asked for only where the language compiles");
     let compilation =
-        if trial.holds_token() { engine.compile_alone(request).await } else { engine.compile(request).await };
+        if trial.holds_token() { cages.compile_alone(request).await } else { cages.compile(request).await };
     match compilation {
         Ok(Compilation { outcome, spent: own }) => {
             *spent += own;
@@ -119,14 +124,9 @@ async fn compile(
     }
 }
 
-async fn run_case(
-    engine: &Engine,
-    trial: &Trial,
-    case: Option<usize>,
-    compiled: Option<&Compiled>,
-) -> CaseRun {
+async fn run_case(cages: &Cages, trial: &Trial, case: Option<usize>, compiled: Option<&Compiled>) -> CaseRun {
     let index = case.unwrap_or(0);
-    match engine.run(trial.run_request(case, compiled)).await {
+    match cages.run(trial.run_request(case, compiled)).await {
         Ok(ran) => {
             let spent = Spent { queue: ran.queue, run: ran.run, ..Spent::default() };
             CaseRun { index, result: Ok(trial.run_output(ran.outcome)), spent }

@@ -9,6 +9,7 @@
 //! never depend on the order in which work completes.
 
 mod agnostics;
+mod cages;
 mod clock;
 mod compile;
 mod compile_cache;
@@ -32,8 +33,9 @@ mod trajectory;
 mod turn_records;
 
 pub use agnostics::{AgnosticsError, AgnosticsSummary, serve_agnostics};
+pub use cages::{Cages, Ran};
 pub use dataset_file::{DatasetError, DatasetOptions, LoadedDataset, Unjudgeable, load_dataset};
-pub use engine::{Engine, Ran, Spent};
+pub use engine::{Engine, Spent, root_tree};
 pub use error_chain::error_chain;
 pub use eval::{EvalError, EvalProgress, Evaluated, Recording, eval};
 pub use execute::{Executed, Program, execute};

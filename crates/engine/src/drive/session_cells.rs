@@ -10,6 +10,7 @@ use rollcage_sandbox::SandboxError;
 use rollcage_session::{Cell, OpenError, Session, SessionError, SessionSpec};
 use rollcage_types::{Captured, ExecOutcome, FileEntry, LimitOverrides, Termination, Usage};
 
+use super::cages::Cages;
 use super::compile::{Compilation, Compiled};
 use super::engine::{Engine, Spent};
 use super::error_chain::error_chain;
@@ -56,10 +57,14 @@ pub(super) async fn run_cell(
     stdin: Option<&str>,
     spent: &mut Spent,
 ) -> Result<CellResult, CellTrouble> {
+    let cages = engine
+        .cages(session.language())
+        .await
+        .map_err(|error| CellTrouble { reason: error_chain(&error), may_pass: error.is_retryable() })?;
     let stdin = stdin.unwrap_or_default().as_bytes();
     let cell = Cell { source: Arc::from(code), stdin: Arc::from(stdin) };
     for attempt in 1.. {
-        match try_cell(engine, session, cell.clone(), spent).await {
+        match try_cell(&cages, session, cell.clone(), spent).await {
             Ok(result) => return Ok(result),
             Err(error) if error.is_retryable() && attempt < ATTEMPTS_MAX => {}
             Err(error) => {
@@ -71,7 +76,7 @@ pub(super) async fn run_cell(
 }
 
 async fn try_cell(
-    engine: &Engine,
+    cages: &Cages,
     session: &mut Session,
     cell: Cell,
     spent: &mut Spent,
@@ -80,7 +85,7 @@ async fn try_cell(
     let mut compiled = None;
     if session.compiles() {
         let Compilation { outcome, spent: own } =
-            engine.compile(request).await.map_err(SessionError::Sandbox)?;
+            cages.compile(request).await.map_err(SessionError::Sandbox)?;
         *spent += own;
         if !outcome.termination.is_success() {
             return Ok(cell_result(Arc::unwrap_or_clone(outcome)));
@@ -88,7 +93,7 @@ async fn try_cell(
         let Compiled { files, .. } = compiled.insert(Compiled::of(&outcome));
         request = session.run_compiled_request(&cell, files.clone());
     }
-    let ran = match engine.run(request).await {
+    let ran = match cages.run(request).await {
         Ok(ran) => ran,
         // As the judge has it: what a program was made into is its own doing.
         Err(error) => {

@@ -1,10 +1,12 @@
 //! Toolchains: whether they are there, what they say of themselves, and the fingerprint made of that.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use rollcage_api::{FingerprintRecord, LimitsRecord, MechanismRecord, ToolchainRecord};
+use rollcage_judge::Unscorable;
 use rollcage_language::{Install, Language};
-use rollcage_sandbox::SandboxError;
+use rollcage_sandbox::{HostError, SandboxError};
 use rollcage_types::{ByteSize, CapturePlan, ExecRequest, Limits, Termination};
 
 use super::engine::Engine;
@@ -42,6 +44,31 @@ pub enum ToolchainError {
         program: String,
         /// How it is installed, as a line for a root shell.
         install: Option<String>,
+    },
+    /// It has a root file system of its own, and nobody has built that.
+    #[error("language `{language}` has a root file system of its own, which is not built")]
+    NotBuilt {
+        /// The language.
+        language: String,
+    },
+    /// It has a root file system of its own, and the level has no mounts to give programs one.
+    #[error(
+        "language `{language}` has a root file system of its own, and level process has no mounts for it"
+    )]
+    NoMounts {
+        /// The language.
+        language: String,
+    },
+    /// No cages could be made on its root file system.
+    #[error("cannot start cages for language `{language}` on `{}`", root.display())]
+    Host {
+        /// The language.
+        language: String,
+        /// Its root.
+        root: PathBuf,
+        /// Why not.
+        #[source]
+        source: HostError,
     },
     /// The programs are there, but asking for the version failed.
     #[error("language `{language}`: `{command}` does not say its version: {why}")]
@@ -83,8 +110,38 @@ impl ToolchainError {
             Self::Broken { .. } => {
                 Some("install it again, or correct `version` in the language file".to_owned())
             }
-            Self::Unclear { .. } | Self::Sandbox { .. } => None,
+            Self::NotBuilt { language } => {
+                Some(format!("build it with `rollcage languages build {language}`"))
+            }
+            Self::NoMounts { .. } => Some("use level full or rootless".to_owned()),
+            Self::Unclear { .. } | Self::Sandbox { .. } | Self::Host { .. } => None,
         }
+    }
+
+    /// Whether the toolchain is not there or of no use. Otherwise we could not find out.
+    pub const fn is_missing(&self) -> bool {
+        match self {
+            Self::Missing { .. } | Self::Broken { .. } | Self::NotBuilt { .. } | Self::NoMounts { .. } => {
+                true
+            }
+            Self::Unclear { .. } | Self::Sandbox { .. } | Self::Host { .. } => false,
+        }
+    }
+
+    /// Whether the same may fare better a little later.
+    pub const fn is_retryable(&self) -> bool {
+        !self.is_missing()
+    }
+}
+
+/// Nothing can be said of a solution that could not be run.
+impl From<ToolchainError> for Unscorable {
+    fn from(error: ToolchainError) -> Self {
+        let reason = match error.hint() {
+            Some(hint) => format!("{}; {hint}", super::error_chain(&error)),
+            None => super::error_chain(&error),
+        };
+        Self::infrastructure(reason, error.is_retryable())
     }
 }
 
@@ -122,9 +179,10 @@ impl Engine {
 
     async fn ask(&self, language: &Language) -> Result<Toolchain, ToolchainError> {
         let name = || language.name.clone();
+        let cages = self.cages(language).await?;
         let sandbox = |source| ToolchainError::Sandbox { language: name(), source };
         let words = ["/bin/sh", "-c", FIND_MISSING, "sh"].map(str::to_owned);
-        let found = self
+        let found = cages
             .run(request(words.into_iter().chain(language.toolchain.iter().cloned())))
             .await
             .map_err(sandbox)?
@@ -151,7 +209,7 @@ impl Engine {
             Some(command) => {
                 let broken =
                     |why| ToolchainError::Broken { language: name(), command: command.to_string(), why };
-                let asked = self.run(request(command.argv.iter().cloned())).await.map_err(|error| {
+                let asked = cages.run(request(command.argv.iter().cloned())).await.map_err(|error| {
                     if matches!(error, SandboxError::Exec { .. }) {
                         broken(super::error_chain(&error))
                     } else {

@@ -27,7 +27,8 @@ pub(crate) async fn execute(State(app): State<Arc<App>>, request: Request) -> Re
 
 /// Runs `program`, and counts how it ended.
 pub(crate) async fn run(app: &App, program: &Program) -> Result<(Executed, Spent), Refusal> {
-    let (executed, spent) = rollcage_engine::drive::execute(&app.engine, program).await?;
+    let cages = app.engine.cages(&program.language).await?;
+    let (executed, spent) = rollcage_engine::drive::execute(&cages, program).await?;
     app.metrics.ran(match &executed {
         Executed::CompileFailed(outcome) => outcome.termination,
         Executed::Ran { run, .. } => run.termination,

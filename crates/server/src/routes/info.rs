@@ -6,7 +6,6 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use rollcage_api::http::{HealthReply, HealthStatus, LanguageReply, LanguagesReply, openapi_document};
-use rollcage_engine::drive::ToolchainError;
 use tokio::task::JoinSet;
 
 use crate::app::App;
@@ -54,10 +53,8 @@ pub(crate) async fn languages(State(app): State<Arc<App>>) -> Result<Response, R
         };
         let (present, version) = match toolchain {
             Ok(toolchain) => (true, Some(toolchain.version.clone()).filter(|version| !version.is_empty())),
-            Err(ToolchainError::Missing { .. } | ToolchainError::Broken { .. }) => (false, None),
-            Err(error @ (ToolchainError::Unclear { .. } | ToolchainError::Sandbox { .. })) => {
-                return Err(error.into());
-            }
+            Err(error) if error.is_missing() => (false, None),
+            Err(error) => return Err(error.into()),
         };
         languages.push(LanguageReply {
             name: language.name.clone(),

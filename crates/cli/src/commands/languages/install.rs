@@ -38,6 +38,8 @@ enum Outcome {
     Failed,
     /// The file says how only for an image, or not at all.
     Manual,
+    /// It has a root file system of its own, which is built.
+    Build,
 }
 
 /// Runs the command.
@@ -64,6 +66,11 @@ fn install(language: &Language) -> Result<InstallResult, Failure> {
     };
     if toolchain::missing(language).is_empty() {
         return Ok(result(Outcome::Present, None, None));
+    }
+    if language.root.is_some() {
+        let (line, reason) =
+            (format!("rollcage languages build {}", language.name), "it has a root file system of its own");
+        return Ok(result(Outcome::Build, Some(&line), Some(reason.to_owned())));
     }
     let line = match &language.install {
         Some(Install::Shell(line)) => line,
@@ -106,6 +113,7 @@ fn text(report: &InstallReport) -> String {
             Outcome::Installed => "installed",
             Outcome::Failed => "failed",
             Outcome::Manual => "not installed",
+            Outcome::Build => "not built",
         };
         let texts = [one.command.clone().unwrap_or_default(), one.reason.clone().unwrap_or_default()];
         let [command, reason] = texts;

@@ -1,12 +1,16 @@
 //! `rollcage languages test`: the self-tests of languages, run in the cage.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 
 use rollcage_api::ExitCode;
+use rollcage_engine::drive::root_tree;
 use rollcage_language::{Language, SelfTest, SelfTestRun};
-use rollcage_sandbox::{Cancel, Host, HostConfig};
+use rollcage_roots::Roots;
+use rollcage_sandbox::{Cancel, Host, HostConfig, RootTree};
 use rollcage_types::ExecRequest;
 use serde::Serialize;
 
@@ -50,7 +54,7 @@ pub(crate) fn run(choice: &Choice, cages: &CageOptions) -> Result<u8, Failure> {
     let json = choice.json;
     let cages = cages.host_config(None);
     cancellable(move |cancel| {
-        let report = report(test_all(&languages, cages.clone(), cancel)?);
+        let report = report(test_all(&languages, &cages, cancel)?);
         if cancel.is_cancelled() {
             return Ok(ExitCode::Cancelled.number());
         }
@@ -66,38 +70,62 @@ pub(crate) fn run(choice: &Choice, cages: &CageOptions) -> Result<u8, Failure> {
 /// A test, or the lack of what it needs.
 struct Planned<'a> {
     language: &'a Language,
+    /// The root of the language's own.
+    root: Option<PathBuf>,
     test: Result<&'a SelfTest, String>,
 }
 
-fn plan(language: &Language) -> Vec<Planned<'_>> {
+fn plan<'a>(language: &'a Language, cages: &HostConfig) -> Vec<Planned<'a>> {
+    let lacks = |reason| vec![Planned { language, root: None, test: Err(reason) }];
+    let root = match root_tree(cages, &Roots::of_user(), language) {
+        Ok(root) => root,
+        Err(error) => {
+            return lacks(error.hint().map_or(error.to_string(), |hint| format!("{error}; {hint}")));
+        }
+    };
     let missing = toolchain::missing(language);
-    if missing.is_empty() {
-        return language.tests.iter().map(|test| Planned { language, test: Ok(test) }).collect();
+    if !missing.is_empty() {
+        return lacks(format!("{} not found; {}", missing.join(", "), host::install_hint(language)));
     }
-    let reason = format!("{} not found; {}", missing.join(", "), host::install_hint(language));
-    vec![Planned { language, test: Err(reason) }]
+    let planned = |test| Planned { language, root: root.clone(), test: Ok(test) };
+    language.tests.iter().map(planned).collect()
+}
+
+/// A host for each root that a test needs.
+fn start_hosts(
+    planned: &[Planned<'_>],
+    workers: usize,
+    cages: &HostConfig,
+) -> Result<BTreeMap<Option<PathBuf>, Host>, Failure> {
+    let roots: BTreeSet<_> =
+        planned.iter().filter(|one| one.test.is_ok()).map(|one| one.root.clone()).collect();
+    let start = |root: Option<PathBuf>| {
+        let tree = root.clone().map_or_else(|| cages.tree.clone(), RootTree::Directory);
+        Ok((root, host::start_with(workers, HostConfig { tree, ..cages.clone() })?))
+    };
+    roots.into_iter().map(start).collect()
 }
 
 /// Runs every test, as many at once as there are processors, and returns the results in the order of the files.
 fn test_all(
     languages: &[Arc<Language>],
-    cages: HostConfig,
+    cages: &HostConfig,
     cancel: &Cancel,
 ) -> Result<Vec<TestResult>, Failure> {
-    let planned: Vec<Planned<'_>> = languages.iter().flat_map(|language| plan(language)).collect();
+    let planned: Vec<Planned<'_>> = languages.iter().flat_map(|language| plan(language, cages)).collect();
     let workers = std::thread::available_parallelism().map_or(1, usize::from).min(planned.len().max(1));
-    let host = host::start_with(workers, cages)?;
+    let hosts = start_hosts(&planned, workers, cages)?;
     let next = AtomicUsize::new(0);
     let (sender, results) = mpsc::channel();
     std::thread::scope(|scope| {
         for _ in 0..workers {
-            let (host, planned, next, sender) = (&host, &planned, &next, sender.clone());
+            let (hosts, planned, next, sender) = (&hosts, &planned, &next, sender.clone());
             scope.spawn(move || {
                 loop {
                     let index = next.fetch_add(1, Ordering::Relaxed);
                     let Some(one) = planned.get(index) else { break };
                     // The receiver lives until every worker has ended.
-                    let _unheard = sender.send((index, perform(host, one, cancel)));
+                    let _unheard = sender.send((index, perform(hosts, one, cancel)));
                 }
             });
         }
@@ -108,7 +136,11 @@ fn test_all(
     results.into_iter().map(|(_, result)| result).collect()
 }
 
-fn perform(host: &Host, planned: &Planned<'_>, cancel: &Cancel) -> Result<TestResult, Failure> {
+fn perform(
+    hosts: &BTreeMap<Option<PathBuf>, Host>,
+    planned: &Planned<'_>,
+    cancel: &Cancel,
+) -> Result<TestResult, Failure> {
     let language = planned.language;
     let result = |test: &str, result, reason| TestResult {
         language: language.name.clone(),
@@ -120,6 +152,7 @@ fn perform(host: &Host, planned: &Planned<'_>, cancel: &Cancel) -> Result<TestRe
         Ok(test) => *test,
         Err(reason) => return Ok(result("toolchain", Outcome::MissingToolchain, Some(reason.clone()))),
     };
+    let host = hosts.get(&planned.root).expect("a host was started for each root");
     let adjust = |request: &mut ExecRequest| {
         request.limits = language.run_limits(&test.limits);
         request.stdin = test.stdin.as_bytes().into();

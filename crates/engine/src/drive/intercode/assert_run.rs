@@ -39,8 +39,9 @@ pub(super) async fn run_assert(
     check: &str,
 ) -> Result<AssertRun, Unscorable> {
     let token = draw_token()?;
-    let request = request(&engine.host().workspace_path(), language, definitions, check, &token)?;
-    match engine.run(request).await {
+    let cages = engine.cages(language).await?;
+    let request = request(&cages.workspace_path(), language, definitions, check, &token)?;
+    match cages.run(request).await {
         Ok(ran) => assert_run(&ran.outcome, &token),
         // Only the submission is of any size, so it is its own doing.
         Err(error @ SandboxError::FilesTooLarge { .. }) => {
