@@ -1,6 +1,6 @@
 # The menu. Every target sets up what it needs first; `make` alone prints this list.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long test-vm escape fuzz sanitize check bench setup
+.PHONY: help demo test test-long test-vm escape fuzz sanitize check wheel bench setup
 
 RELEASE := target/release/rollcage
 # Cages need root. A user with sudo is asked for it once.
@@ -15,9 +15,11 @@ demo: setup ## run two dozen problems in six languages against recorded transcri
 
 test: setup ## run every test but the long ones
 	scripts/test.sh
+	scripts/python.sh
 
 test-long: setup ## run every test, the long ones too (tens of minutes)
 	ROLLCAGE_LONG=1 scripts/test.sh
+	ROLLCAGE_LONG=1 scripts/python.sh
 	scripts/fuzz.sh $(SECONDS)
 
 test-vm: ## run the cage's tests in a virtual machine that has cgroup v2 only (Debian packages)
@@ -44,6 +46,12 @@ check: setup ## format, lints, crate edges, licences, tests
 	@if cargo deny --version >/dev/null 2>&1; then cargo deny --log-level error check bans licenses sources; \
 	else echo "skipped: cargo-deny is not installed, so licences were not checked"; fi
 	scripts/test.sh
+	scripts/python.sh
+
+wheel: ## build the Python wheel (target/wheels)
+	@[ -x target/python/tools/bin/maturin ] || { python3 -m venv target/python/tools && \
+	target/python/tools/bin/python -m pip install --quiet maturin==1.16.0; }
+	cd python && ../target/python/tools/bin/maturin build --release --out ../target/wheels
 
 bench: setup ## measure caged runs beside bare ones
 	cargo build --release --package rollcage
