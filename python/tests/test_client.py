@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import pickle
+import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Callable, Dict, List, Tuple
@@ -278,6 +279,22 @@ def test_silence_has_an_end() -> None:
     with Peer(b"") as peer:
         with pytest.raises(rollcage.ConnectionFailed, match="silent"):
             asyncio.run(wait(peer.url))
+
+
+def test_an_alarm_of_the_callers_is_the_callers() -> None:
+    def ring(_: int, __: object) -> None:
+        raise TimeoutError("too slow")
+
+    before = signal.signal(signal.SIGALRM, ring)
+    try:
+        with Peer(b"") as peer, rollcage.Client(peer.url) as client:
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
+            with pytest.raises(TimeoutError, match="too slow"):
+                client.run("")
+            assert not client._transport._pool._open
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def test_connections_are_kept_and_not_shared() -> None:

@@ -350,5 +350,8 @@ def test_nothing_is_left_open(client: rollcage.Client) -> None:
 
 
 def test_an_unscorable_problem_has_no_score(client: rollcage.Client) -> None:
-    judged = client.judge("x = 1", problem={"test_code": "assert x == 1", "language": "bash", "entry_point": "x"})
-    assert isinstance(judged, Unscorable) and judged.blame == "problem", judged
+    too_large = {"cases": [{"expected": "1"}], "files": {"table": "x" * 100_000}, "limits": {"disk": 10_000}}
+    judged = client.judge("print(1)", problem=too_large)
+    assert isinstance(judged, Unscorable) and (judged.blame, judged.retryable) == ("problem", False)
+    with pytest.raises(rollcage.UnscorableError, match="table"):
+        judged.score

@@ -49,6 +49,8 @@ class Transport:
                 return
             except (OSError, EOFError) as error:
                 self._pool.close(connection)
+                if _is_foreign(error):
+                    raise
                 if idle is None or reader.head is not None or isinstance(error, socket.timeout):
                     raise self._broken(address, error) from error
                 # The server ended an idle connection just as it was to be used again.
@@ -137,6 +139,11 @@ def _feed(reader: ResponseReader, received: bytes) -> Iterator[Piece]:
         body = reader.take()
         if body:
             yield body
+
+
+def _is_foreign(error: Exception) -> bool:
+    """Whether it is a `TimeoutError` of a signal's handler, by which callers bound a call, and no socket's."""
+    return isinstance(error, TimeoutError) and error.errno is None and str(error) != "timed out"
 
 
 class _Watchdog:

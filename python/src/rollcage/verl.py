@@ -1,11 +1,11 @@
-"""A reward function for verl: `reward.custom_reward_function.path=.../rollcage/verl.py`, `name=compute_score`.
+"""A reward function for verl: `reward.custom_reward_function.path=pkg://rollcage.verl`, `name=compute_score`.
 
 It judges by ground truths as verl's own code sets have them, one sample a call or whole batches. verl takes any
 number for a reward, so a failure of ours is not given one: it is tried again, then raised. `infra_score=0.0` among
 the reward's `reward_kwargs` gives that number instead, and marks the sample with `infra_error: 1`, for the trainer
 to leave out.
 
-verl loads this file by its path, under a name of its own; that is why it imports the package by name.
+verl may also load this file by its path, under a name of its own; that is why it imports the package by name.
 """
 
 from __future__ import annotations
