@@ -157,6 +157,19 @@ fn formats_have_names() {
 }
 
 #[test]
+fn the_selection_of_apps_is_read_whole() {
+    let Some(bytes) = data("apps-stdin/apps_selected.json.gz") else { return };
+    assert_eq!(DatasetKind::detect(&bytes), Some(DatasetKind::Apps));
+    let items = DatasetKind::Apps.read(&bytes).unwrap();
+    let cases = |item: &DatasetItem| match &item.task.problem.tests {
+        Tests::Cases(cases) => cases.len(),
+        Tests::Code { .. } => 0,
+    };
+    assert_eq!((items.len(), items.iter().map(cases).sum::<usize>()), (150, 3497));
+    assert!(items.iter().all(|item| item.canonical_solution.is_none()));
+}
+
+#[test]
 fn the_published_files_are_read_whole() {
     for (name, kind, count) in [
         ("humaneval/HumanEval.jsonl.gz", DatasetKind::HumanEval, 164),

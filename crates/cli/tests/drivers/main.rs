@@ -8,6 +8,7 @@
 
 mod agnostics;
 mod compile_once;
+mod datasets;
 mod eval;
 mod harness;
 mod judge;

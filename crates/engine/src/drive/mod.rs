@@ -20,6 +20,7 @@ mod eval;
 mod execute;
 mod intercode;
 mod judge;
+mod parquet_pages;
 mod parquet_rows;
 mod plan;
 mod policy_eval;

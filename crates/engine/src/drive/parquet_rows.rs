@@ -9,11 +9,13 @@ use std::sync::Arc;
 
 use parquet::basic::{ConvertedType, LogicalType, Repetition, Type as Physical};
 use parquet::errors::ParquetError;
-use parquet::file::reader::{FileReader as _, SerializedFileReader};
+use parquet::file::reader::{FileReader as _, RowGroupReader as _, SerializedFileReader};
 use parquet::record::{Field, Row};
 use parquet::schema::types::Type;
 use rollcage_api::BytesRow;
 use serde_json::{Map, Number, Value};
+
+use super::parquet_pages::{CheckedGroup, check_places};
 
 /// The bytes a Parquet file begins with.
 pub(super) const MAGIC: &[u8; 4] = b"PAR1";
@@ -51,8 +53,9 @@ pub(super) struct ParquetRows {
 impl ParquetRows {
     /// Opens a file, and reads its footer.
     pub(super) fn open(file: File) -> Result<Self, ParquetRowsError> {
-        let reader =
-            SerializedFileReader::new(file).map_err(|source| ParquetRowsError::Damaged { row: 0, source })?;
+        let damaged = |source| ParquetRowsError::Damaged { row: 0, source };
+        let reader = SerializedFileReader::new(file).map_err(damaged)?;
+        check_places(reader.metadata()).map_err(damaged)?;
         Ok(Self { reader })
     }
 
@@ -72,7 +75,7 @@ impl ParquetRows {
         let mut number = 0;
         for group in 0..self.reader.num_row_groups() {
             let damaged = |row: usize| move |source| ParquetRowsError::Damaged { row, source };
-            let reader = self.reader.get_row_group(group).map_err(damaged(number + 1))?;
+            let reader = CheckedGroup(self.reader.get_row_group(group).map_err(damaged(number + 1))?);
             let rows = reader.get_row_iter(Some(projection.clone())).map_err(damaged(number + 1))?;
             for row in rows {
                 number += 1;

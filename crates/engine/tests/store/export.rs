@@ -6,6 +6,7 @@ use std::path::Path;
 use parquet::file::reader::{FileReader as _, SerializedFileReader};
 use parquet::record::{Row, RowAccessor as _};
 use rollcage_api::{JudgementRecord, JudgementResult, TrajectoryRecord, TurnRecord};
+use rollcage_engine::drive::{DatasetOptions, load_dataset};
 use rollcage_engine::store::{
     ExportError, ExportFormat, ExportSummary, ExportTable, Store, StoreReader, SyncMode, export,
 };
@@ -87,6 +88,20 @@ async fn both_formats_hold_every_record() {
     let from_parquet = rows(&path("Judgements.Parquet"));
     assert_eq!(from_parquet.iter().map(record::<JudgementRecord>).collect::<Vec<_>>(), judgements);
     assert_eq!(from_parquet[1].get_string(7).unwrap(), "no tests");
+
+    // What we export is a file of tasks like any other: columns, and what stands inside their text.
+    let mapping = "id=turn_index,prompt=text,test_code=record,meta.text=record.completion.text";
+    let items = load_dataset(&path("Turns.Parquet"), &by_columns(mapping)).unwrap().items;
+    let read: Vec<_> = items
+        .iter()
+        .map(|item| (item.task.id.as_str(), item.task.messages[0].content.as_str(), &item.meta["text"]))
+        .collect();
+    let texts = ["é 0", "é 1", "é 2"].map(serde_json::Value::from);
+    assert_eq!(read, [("0", "é 0", &texts[0]), ("1", "é 1", &texts[1]), ("2", "é 2", &texts[2])]);
+}
+
+fn by_columns(mapping: &str) -> DatasetOptions {
+    DatasetOptions { columns: Some(mapping.parse().expect("it is a mapping")), ..DatasetOptions::default() }
 }
 
 #[tokio::test]
@@ -101,6 +116,9 @@ async fn a_table_of_several_row_groups_is_complete_and_in_order() {
     export(&store.reader().unwrap(), "r", ExportTable::Trajectories, ExportFormat::Parquet, &file).unwrap();
     let samples: Vec<u64> = rows(&file).iter().map(|row| row.get_ulong(4).unwrap()).collect();
     assert_eq!(samples, (0..u64::from(TRAJECTORIES)).collect::<Vec<_>>());
+    let items = load_dataset(&file, &by_columns("prompt=task_id,test_code=record")).unwrap().items;
+    assert_eq!(items.len(), samples.len());
+    assert_eq!(items.last().unwrap().task.id.as_str(), format!("row-{TRAJECTORIES}"));
 }
 
 #[tokio::test]
