@@ -2,8 +2,8 @@
 //!
 //! The rules are those of verl's caller of SandboxFusion: one line of the input is one argument; the function is a
 //! global or a method of `Solution`; what it returns is what `json.dumps` makes of it, or a text as it is. Unlike there
-//! all calls are made in one process, and numbers are equal if their values are. Like all test code, these tests can be
-//! read by the program they try.
+//! all calls are made in one process, numbers are equal if their values are, and a method is not hidden by an import of
+//! the same name. Like all test code, these tests can be read by the program they try.
 
 use std::fmt::Write as _;
 
@@ -35,6 +35,7 @@ from builtins import *
 from typing import *
 import string, re, datetime, collections, heapq, bisect, copy, math, random, statistics, itertools, functools, operator
 import io, sys, json
+_rollcage_imported = dict(globals())
 
 ";
 
@@ -63,7 +64,9 @@ def _rollcage_calls(name, cases):
 
     for number, (arguments, expected) in enumerate(json.loads(cases)):
         scope = globals()
-        function = scope[name] if name in scope else getattr(scope["Solution"](), name)
+        is_own = name in scope and scope[name] is not _rollcage_imported.get(name)
+        is_method = not is_own and "Solution" in scope
+        function = getattr(scope["Solution"](), name) if is_method else scope[name]
         result = function(*map(json.loads, arguments))
         try:
             result = json.loads(json.dumps(result))

@@ -22,7 +22,8 @@ fn verl_rows_are_judged_as_verl_judges_them() {
         ("0", "a, b = map(int, input().split())\nprint(a + b)", "accepted"),
         ("0", "print(3)", "wrong_answer"),
         ("1", "def add(xs, x): return xs + [x]", "accepted"),
-        // What verl imports is there, a method of `Solution` counts, and a tuple is a list in JSON.
+        // What verl imports is there, a method of `Solution` counts whatever was imported under its name, and a tuple is a
+        // list in JSON.
         ("1", "class Solution:\n    def add(self, xs: List[int], x): return (*chain(xs), x)", "accepted"),
         ("1", "def add(xs, x): return str(xs + [x])", "accepted"),
         ("1", "def add(xs, x): return xs + [x == 3 or x]", "runtime_error"),
@@ -131,6 +132,10 @@ fn mistakes_in_a_mapping_say_what_would_be_right() {
     assert_ne!(place.run(&both).code, Some(0));
 }
 
+/// Problems of the selection that expect different outputs of one input: many answers are right, and only a judge of
+/// their own could tell.
+const CONTRADICTORY: [u64; 8] = [2038, 2404, 3796, 3839, 4030, 4034, 4233, 4433];
+
 /// A program that knows the answers shows that the cases and the checker fit each other. `ROLLCAGE_LONG=1` tries all 150
 /// problems with their 3497 cases.
 #[test]
@@ -169,6 +174,10 @@ fn the_selection_of_apps_accepts_its_own_outputs() {
         "python",
         "--json",
     ]);
-    let accepted = verdicts(&finished).iter().filter(|(_, verdict)| verdict == "accepted").count();
-    assert_eq!((accepted, finished.code), (samples.len(), Some(0)), "{finished:?}");
+    let verdicts = verdicts(&finished);
+    assert_eq!(verdicts.len(), samples.len());
+    for (task, verdict) in verdicts {
+        let is_contradictory = CONTRADICTORY.iter().any(|name| task == format!("APPS/{name}"));
+        assert_eq!(verdict == "accepted", !is_contradictory, "{task}");
+    }
 }
