@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rollcage_api::dialects::code_judge::{BatchSubmission, JudgeResult, Reason, RunResult, Submission};
-use rollcage_api::dialects::sandbox_fusion::{RunCodeReply, RunCodeRequest, accepted_names};
+use rollcage_api::dialects::sandbox_fusion::{Offer, RunCodeReply, RunCodeRequest, accepted_names};
 use rollcage_api::dialects::{Executed, ValidationReply};
 use rollcage_types::{
     ByteSize, Captured, Enforcement, ExecOutcome, FileEntry, IsolationLevel, LimitKind, NetworkLog,
@@ -14,9 +14,10 @@ use rollcage_types::{
 };
 use serde_json::{Value, json};
 
-fn languages() -> Vec<String> {
-    ["c", "cpp", "javascript", "php", "python", "r"].map(str::to_owned).to_vec()
-}
+const LANGUAGES: [&str; 6] = ["c", "cpp", "javascript", "php", "python", "r"];
+
+const OFFER: Offer<'_> =
+    Offer { languages: &LANGUAGES, time_max: Duration::from_secs(600), memory_max: ByteSize::gib(4) };
 
 fn ended(termination: Termination, stdout: &str, stderr: &str) -> ExecOutcome {
     let usage = Usage {
@@ -39,12 +40,12 @@ fn ended(termination: Termination, stdout: &str, stderr: &str) -> ExecOutcome {
 const EXITED: Termination = Termination::Exited { code: 0 };
 
 fn run_code(body: &Value) -> Result<RunCodeRequest, Value> {
-    let read = RunCodeRequest::read(body.to_string().as_bytes(), &languages());
+    let read = RunCodeRequest::read(body.to_string().as_bytes(), &OFFER);
     read.map_err(|reply| serde_json::to_value(reply).unwrap())
 }
 
 fn submission(body: &Value) -> Result<Submission, ValidationReply> {
-    Submission::read(body.to_string().as_bytes(), &languages())
+    Submission::read(body.to_string().as_bytes(), &LANGUAGES)
 }
 
 /// Each end of a run in both dialects: the return code (none if time was over) and what standard error ends with.
@@ -236,7 +237,7 @@ fn run_code_requests_mean_what_they_meant() {
 fn the_request_that_verl_sends_is_read() {
     let body = r#"{"compile_timeout": 10, "run_timeout": 10, "code": "print(input())", "stdin": "7", "memory_limit_MB": 1024,
         "language": "nodejs", "files": {}, "fetch_files": []}"#;
-    let request = RunCodeRequest::read(body.as_bytes(), &languages()).unwrap();
+    let request = RunCodeRequest::read(body.as_bytes(), &OFFER).unwrap();
     assert_eq!((request.order.language.as_str(), &*request.order.stdin), ("javascript", &b"7"[..]));
     assert_eq!(request.order.limits.memory, Some(ByteSize::gib(1)));
 }
@@ -299,6 +300,12 @@ fn run_code_names_each_mistake_by_its_field() {
             "value_error",
             json!(["body", "compile_timeout"]),
             "Value error",
+        ),
+        (
+            with("memory_limit_MB", json!(5000)),
+            "value_error",
+            json!(["body", "memory_limit_MB"]),
+            "Value error, this server gives no more than 4GiB",
         ),
         (
             with("memory_limit_MB", json!(1.5)),
@@ -373,7 +380,7 @@ fn run_code_names_each_mistake_by_its_field() {
 #[test]
 fn hostile_bodies_are_refused_and_their_echo_is_short() {
     let read = |body: &[u8]| {
-        let reply = RunCodeRequest::read(body, &languages()).unwrap_err();
+        let reply = RunCodeRequest::read(body, &OFFER).unwrap_err();
         serde_json::to_value(reply).unwrap()
     };
     for (body, cause) in [
@@ -422,7 +429,7 @@ fn code_judge_requests_are_read_and_their_mistakes_named() {
     assert_eq!(huge.order(), Err(Reason::InvalidInput), "one program of a batch does not fail the others");
 
     let batch = |body: &Value| {
-        let read = BatchSubmission::read(body.to_string().as_bytes(), &languages());
+        let read = BatchSubmission::read(body.to_string().as_bytes(), &LANGUAGES);
         read.map_err(|reply| mistakes(&serde_json::to_value(reply).unwrap()))
     };
     // As rStar2's client sends it.
@@ -484,7 +491,9 @@ fn code_judge_requests_are_read_and_their_mistakes_named() {
 
 #[test]
 fn a_server_without_languages_says_so() {
-    let reply = RunCodeRequest::read(br#"{"code": "", "language": "python"}"#, &[]).unwrap_err();
+    let reply =
+        RunCodeRequest::read(br#"{"code": "", "language": "python"}"#, &Offer { languages: &[], ..OFFER })
+            .unwrap_err();
     assert!(reply.detail[0].fault.message.contains("no language is ready"), "{reply:?}");
     assert!(accepted_names(&[]).is_empty());
 }

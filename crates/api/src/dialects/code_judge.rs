@@ -130,7 +130,7 @@ const SOLUTION_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 impl Submission {
     /// Reads the body of `/run` or `/judge` for a server that has the languages `languages`, by our names.
-    pub fn read(body: &[u8], languages: &[String]) -> Result<Self, ValidationReply> {
+    pub fn read(body: &[u8], languages: &[&str]) -> Result<Self, ValidationReply> {
         let json = read_json(body, VALUES_MAX)?;
         let mut mistakes = Mistakes::default();
         let object = Object::body(&mut mistakes, &json);
@@ -161,7 +161,7 @@ impl Submission {
 
 impl BatchSubmission {
     /// Reads the body of a batch, as [`Submission::read`] does that of one submission.
-    pub fn read(body: &[u8], languages: &[String]) -> Result<Self, ValidationReply> {
+    pub fn read(body: &[u8], languages: &[&str]) -> Result<Self, ValidationReply> {
         let json = read_json(body, VALUES_MAX)?;
         let mut mistakes = Mistakes::default();
         let object = Object::body(&mut mistakes, &json);
@@ -208,7 +208,7 @@ impl From<RunResult> for JudgeResult {
     }
 }
 
-fn read_batch(object: &Object<'_>, languages: &[String], mistakes: &mut Mistakes) -> Option<BatchSubmission> {
+fn read_batch(object: &Object<'_>, languages: &[&str], mistakes: &mut Mistakes) -> Option<BatchSubmission> {
     let sub_id = object.optional(mistakes, "sub_id", None, text_or_null);
     object.optional(mistakes, "type", (), |value| {
         (value == "batch").then_some(()).ok_or_else(|| Fault::literal(["batch"]))
@@ -232,11 +232,11 @@ fn read_batch(object: &Object<'_>, languages: &[String], mistakes: &mut Mistakes
     is_whole.then_some(BatchSubmission { sub_id: given(sub_id?), submissions })
 }
 
-fn read_submission(object: &Object<'_>, languages: &[String], mistakes: &mut Mistakes) -> Option<Submission> {
+fn read_submission(object: &Object<'_>, languages: &[&str], mistakes: &mut Mistakes) -> Option<Submission> {
     let sub_id = object.optional(mistakes, "sub_id", None, text_or_null);
     let language = object.required(mistakes, "type", |value| {
-        let known = languages.iter().find(|language| value == language.as_str());
-        known.ok_or_else(|| Fault::literal(languages.iter().map(String::as_str)))
+        let known = languages.iter().copied().find(|language| value == *language);
+        known.ok_or_else(|| Fault::literal(languages.iter().copied()))
     });
     // Read as the original reads them; there they are for types that we do not have.
     let options = object.optional(mistakes, "options", (), |value| {
@@ -248,7 +248,7 @@ fn read_submission(object: &Object<'_>, languages: &[String], mistakes: &mut Mis
     options?;
     Some(Submission {
         sub_id: given(sub_id?),
-        language: language?.clone(),
+        language: language?.to_owned(),
         solution: solution?.to_owned(),
         input: input?.map(str::to_owned),
         expected_output: expected_output?.map(str::to_owned),

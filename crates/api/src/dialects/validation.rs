@@ -59,6 +59,26 @@ const MISTAKES_MAX: usize = 20;
 /// Characters of a text that are echoed.
 const ECHO_CHARS_MAX: usize = 100;
 
+impl ValidationReply {
+    /// One mistake that only running could show, at `place` within the body.
+    pub fn found(place: impl IntoIterator<Item = Location>, why: &str) -> Self {
+        let loc = [Location::Field("body".to_owned())].into_iter().chain(place).collect();
+        Self { detail: vec![Mistake { fault: Fault::value(why), loc, input: Value::Null }] }
+    }
+}
+
+impl From<&str> for Location {
+    fn from(field: &str) -> Self {
+        Self::Field(field.to_owned())
+    }
+}
+
+impl From<usize> for Location {
+    fn from(index: usize) -> Self {
+        Self::Index(index)
+    }
+}
+
 impl Fault {
     /// A mistake that needs no more than its message.
     pub(super) fn new(kind: &'static str, message: impl Into<String>) -> Self {

@@ -21,20 +21,17 @@ const THEIRS_AND_OURS: [(&str, &str); 15] = [
 ];
 
 /// The names a server that has the languages `ours` answers to: theirs first, then our own.
-pub fn accepted_names(ours: &[String]) -> Vec<&str> {
-    let has = |name: &str| ours.iter().any(|language| language == name);
+pub fn accepted_names<'a>(ours: &[&'a str]) -> Vec<&'a str> {
+    let has = |name: &str| ours.contains(&name);
     let theirs = THEIRS_AND_OURS.iter().filter(|(_, name)| has(name)).map(|(theirs, _)| *theirs);
-    let own = ours
-        .iter()
-        .map(String::as_str)
-        .filter(|name| THEIRS_AND_OURS.iter().all(|(theirs, _)| theirs != name));
+    let own = ours.iter().copied().filter(|name| THEIRS_AND_OURS.iter().all(|(theirs, _)| theirs != name));
     theirs.chain(own).collect()
 }
 
 /// Our language of that name, among those there are.
-pub(super) fn ours<'a>(name: &str, ours: &'a [String]) -> Option<&'a str> {
+pub(super) fn ours<'a>(name: &str, ours: &[&'a str]) -> Option<&'a str> {
     let wanted = THEIRS_AND_OURS.iter().find(|(theirs, _)| *theirs == name).map_or(name, |(_, ours)| ours);
-    ours.iter().map(String::as_str).find(|language| *language == wanted)
+    ours.iter().copied().find(|language| *language == wanted)
 }
 
 /// The program as ours expects it. Theirs takes PHP without its opening tag.
@@ -49,13 +46,9 @@ pub(super) fn source(language: &str, code: &str) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    fn named(names: &[&str]) -> Vec<String> {
-        names.iter().map(|name| (*name).to_owned()).collect()
-    }
-
     #[test]
     fn their_names_lead_to_ours_and_ours_to_themselves() {
-        let present = named(&["c", "javascript", "pytest", "python", "r"]);
+        let present = ["c", "javascript", "pytest", "python", "r"];
         for (name, expected) in [
             ("python", Some("python")),
             ("nodejs", Some("javascript")),

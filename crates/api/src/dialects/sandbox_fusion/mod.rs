@@ -10,7 +10,7 @@ mod request;
 
 pub use languages::accepted_names;
 pub use reply::{CommandResult, CommandStatus, FailureReply, RunCodeReply, RunStatus};
-pub use request::RunCodeRequest;
+pub use request::{Offer, RunCodeRequest};
 
 /// What the server says to `GET /v1/ping`.
 pub const PONG: &str = "pong";

@@ -23,6 +23,17 @@ pub struct RunCodeRequest {
     pub fetched: Vec<(String, RelativePath)>,
 }
 
+/// What a server gives.
+#[derive(Clone, Copy, Debug)]
+pub struct Offer<'a> {
+    /// Our names of its languages.
+    pub languages: &'a [&'a str],
+    /// The longest a program may run.
+    pub time_max: Duration,
+    /// The most memory it may have.
+    pub memory_max: ByteSize,
+}
+
 /// Values in one request: some for each file, and room for what we do not know.
 const VALUES_MAX: usize = 16 * 1024;
 
@@ -33,33 +44,29 @@ const FILES_MAX: usize = 1024;
 /// so that the program has room for its own.
 const BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// Longer waits are mistakes: a day.
-const SECONDS_MAX: f64 = 86_400.0;
-
-/// No machine has more memory: 16 TiB.
-const MEMORY_MIB_MAX: u64 = 16 * 1024 * 1024;
-
 /// The original's time for compiling, and for running, where none is given.
-const SECONDS_DEFAULT: f64 = 10.0;
+const TIME_DEFAULT: Duration = Duration::from_secs(10);
 
 /// Files whose name holds this are skipped.
 const IGNORED_MARK: &str = "IGNORE_THIS_FILE";
 
 impl RunCodeRequest {
-    /// Reads a body for a server that has the languages `languages`, by our names. All mistakes are found.
-    pub fn read(body: &[u8], languages: &[String]) -> Result<Self, ValidationReply> {
+    /// Reads a body for a server that gives what `offer` says. All mistakes are found.
+    pub fn read(body: &[u8], offer: &Offer<'_>) -> Result<Self, ValidationReply> {
         let json = read_json(body, VALUES_MAX)?;
         let mut mistakes = Mistakes::default();
-        let read = Object::body(&mut mistakes, &json)
-            .and_then(|object| read_fields(&object, languages, &mut mistakes));
+        let read =
+            Object::body(&mut mistakes, &json).and_then(|object| read_fields(&object, offer, &mut mistakes));
         mistakes.or(read)
     }
 }
 
-fn read_fields(object: &Object<'_>, languages: &[String], mistakes: &mut Mistakes) -> Option<RunCodeRequest> {
-    let compile_time = object.optional(mistakes, "compile_timeout", wall_default(), seconds);
-    let run_time = object.optional(mistakes, "run_timeout", wall_default(), seconds);
-    let memory = object.optional(mistakes, "memory_limit_MB", None, memory);
+fn read_fields(object: &Object<'_>, offer: &Offer<'_>, mistakes: &mut Mistakes) -> Option<RunCodeRequest> {
+    let Offer { languages, time_max, memory_max } = *offer;
+    let compile_time =
+        object.optional(mistakes, "compile_timeout", TIME_DEFAULT, |value| seconds(value, time_max));
+    let run_time = object.optional(mistakes, "run_timeout", TIME_DEFAULT, |value| seconds(value, time_max));
+    let memory = object.optional(mistakes, "memory_limit_MB", None, |value| memory(value, memory_max));
     let code = object.required(mistakes, "code", |value| {
         let code = text(value)?;
         if code.len() > BYTES_MAX { Err(too_large()) } else { Ok(code) }
@@ -188,22 +195,24 @@ fn path(name: &str) -> Result<RelativePath, Fault> {
     RelativePath::new(&parts.join("/")).map_err(|error| Fault::value(&error.to_string()))
 }
 
-fn wall_default() -> Duration {
-    Duration::from_secs_f64(SECONDS_DEFAULT)
-}
-
 /// A time to run, which must be one: a program without any is not run, and nothing can be said about it.
-fn seconds(value: &Value) -> Result<Duration, Fault> {
+fn seconds(value: &Value, most: Duration) -> Result<Duration, Fault> {
     let seconds = number(value)?;
-    if !(seconds > 0.0 && seconds <= SECONDS_MAX) {
-        return Err(Fault::value(&format!("a time limit is above 0 and at most {SECONDS_MAX} seconds")));
+    if !(seconds > 0.0 && seconds <= most.as_secs_f64()) {
+        let most = most.as_secs_f64();
+        return Err(Fault::value(&format!(
+            "a time limit is above 0 and, on this server, at most {most} seconds"
+        )));
     }
     // What rounds to no time at all is the shortest there is.
     Ok(Duration::from_secs_f64(seconds).max(Duration::from_millis(1)))
 }
 
 /// A limit on memory; any below 1 is none, and then the language's own holds.
-fn memory(value: &Value) -> Result<Option<ByteSize>, Fault> {
-    let mebibytes = u64::try_from(integer(value)?).unwrap_or(0).min(MEMORY_MIB_MAX);
+fn memory(value: &Value, most: ByteSize) -> Result<Option<ByteSize>, Fault> {
+    let mebibytes = u64::try_from(integer(value)?).unwrap_or(0);
+    if mebibytes > most.as_u64() / ByteSize::mib(1).as_u64() {
+        return Err(Fault::value(&format!("this server gives no more than {most} of memory")));
+    }
     Ok((mebibytes > 0).then(|| ByteSize::mib(mebibytes)))
 }
