@@ -94,7 +94,8 @@ fn run_code_tells_every_end_and_blames_the_sandbox_for_none() {
             "execution_time": 1.5, "cpu_time": 0.25, "return_code": return_code, "stdout": "out", "stderr": stderr,
         });
         let status = if termination == EXITED { "Success" } else { "Failed" };
-        let alone = RunCodeReply::new(&request, Executed::Ran { compile: None, run: &outcome }).unwrap();
+        let alone =
+            RunCodeReply::new(&request.fetched, Executed::Ran { compile: None, run: &outcome }).unwrap();
         let expected = json!({
             "status": status, "message": "", "compile_result": null, "run_result": step,
             "executor_pod_name": null, "files": {},
@@ -103,20 +104,20 @@ fn run_code_tells_every_end_and_blames_the_sandbox_for_none() {
 
         let compiler = ended(EXITED, "", "");
         let compiled = Executed::Ran { compile: Some(&compiler), run: &outcome };
-        let compiled = serde_json::to_value(RunCodeReply::new(&request, compiled).unwrap()).unwrap();
+        let compiled = serde_json::to_value(RunCodeReply::new(&request.fetched, compiled).unwrap()).unwrap();
         assert_eq!((&compiled["status"], &compiled["run_result"]), (&json!(status), &step));
         assert_eq!(compiled["compile_result"]["return_code"], 0);
 
         if termination != EXITED {
-            let failed = RunCodeReply::new(&request, Executed::CompileFailed(&outcome)).unwrap();
+            let failed = RunCodeReply::new(&request.fetched, Executed::CompileFailed(&outcome)).unwrap();
             let failed = serde_json::to_value(failed).unwrap();
             let parts = (&failed["status"], &failed["compile_result"], &failed["run_result"]);
             assert_eq!(parts, (&json!("Failed"), &step, &Value::Null), "{termination:?}");
         }
     }
     let cancelled = ended(Termination::Cancelled, "", "");
-    assert!(RunCodeReply::new(&request, Executed::Ran { compile: None, run: &cancelled }).is_err());
-    assert!(RunCodeReply::new(&request, Executed::CompileFailed(&cancelled)).is_err());
+    assert!(RunCodeReply::new(&request.fetched, Executed::Ran { compile: None, run: &cancelled }).is_err());
+    assert!(RunCodeReply::new(&request.fetched, Executed::CompileFailed(&cancelled)).is_err());
 }
 
 #[test]
@@ -229,7 +230,8 @@ fn run_code_requests_mean_what_they_meant() {
         ..ended(EXITED, "", "")
     };
     let executed = Executed::Ran { compile: None, run: &outcome };
-    let reply = serde_json::to_value(RunCodeReply::new(&request.unwrap(), executed).unwrap()).unwrap();
+    let reply =
+        serde_json::to_value(RunCodeReply::new(&request.unwrap().fetched, executed).unwrap()).unwrap();
     assert_eq!(reply["files"], json!({"./sub//x": "/wA="}), "by the name it was asked for");
 }
 

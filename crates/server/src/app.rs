@@ -17,6 +17,7 @@ use rollcage_language::Language;
 use crate::admission::{Admission, Turn};
 use crate::body::BodyBudget;
 use crate::config::{LimitMaxima, ServerConfig};
+use crate::dialects::{code_judge, sandbox_fusion};
 use crate::metrics::Metrics;
 use crate::refusal::Refusal;
 use crate::routes::{batch, execute, info, judge};
@@ -85,6 +86,16 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/v1/languages", get(info::languages))
         .route("/metrics", get(info::metrics))
         .route("/openapi.json", get(info::openapi))
+        .route("/run_code", post(sandbox_fusion::run_code))
+        .route("/v1/ping", get(sandbox_fusion::ping))
+        .route("/run", post(code_judge::run))
+        .route("/judge", post(code_judge::judge))
+        .route("/run/batch", post(code_judge::run_batch))
+        .route("/judge/batch", post(code_judge::judge_batch))
+        .route("/run/long-batch", post(code_judge::run_batch))
+        .route("/judge/long-batch", post(code_judge::judge_batch))
+        .route("/ping", get(code_judge::ping))
+        .route("/status", get(code_judge::status))
         .layer(middleware::from_fn_with_state(Arc::clone(&app), require_token))
         // Whoever asks whether we are alive has no secrets.
         .route("/health", get(info::health))

@@ -47,6 +47,13 @@ impl BodyBudget {
         Ok(Read { value: read_body(&bytes)?, room })
     }
 
+    /// Reads the body of `request` as it is, whatever it is by its own account.
+    pub(crate) async fn read_bytes(&self, request: Request) -> Result<Read<Bytes>, Refusal> {
+        let (parts, body) = request.into_parts();
+        let (value, room) = self.bytes(&parts.headers, body).await?;
+        Ok(Read { value, room })
+    }
+
     async fn bytes(&self, headers: &HeaderMap, body: Body) -> Result<(Bytes, OwnedSemaphorePermit), Refusal> {
         let max = self.body_max.as_u64();
         let too_large = || {

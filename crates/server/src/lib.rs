@@ -13,6 +13,7 @@ mod app;
 mod body;
 mod config;
 mod connections;
+mod dialects;
 mod listen;
 mod metrics;
 mod refusal;

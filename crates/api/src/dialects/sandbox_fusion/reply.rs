@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use rollcage_types::{Captured, ExecOutcome};
+use rollcage_types::{Captured, ExecOutcome, RelativePath};
 use serde::Serialize;
 
-use super::request::RunCodeRequest;
 use crate::dialects::order::Executed;
 use crate::dialects::told::{self, Cancelled, End};
 
@@ -71,8 +70,8 @@ pub struct FailureReply {
 }
 
 impl RunCodeReply {
-    /// The reply to `request`.
-    pub fn new(request: &RunCodeRequest, executed: Executed<'_>) -> Result<Self, Cancelled> {
+    /// The reply to a request that asked for the files `fetched`.
+    pub fn new(fetched: &[(String, RelativePath)], executed: Executed<'_>) -> Result<Self, Cancelled> {
         let (compile, run) = match executed {
             Executed::CompileFailed(compile) => (Some(compile), None),
             Executed::Ran { compile, run } => (compile, Some(run)),
@@ -96,7 +95,7 @@ impl RunCodeReply {
             compile_result,
             run_result,
             executor_pod_name: None,
-            files: request.fetched.iter().filter_map(file).collect(),
+            files: fetched.iter().filter_map(file).collect(),
         })
     }
 }
