@@ -76,7 +76,7 @@ impl Metrics {
         registry.register("http_request_seconds", "Time to the head of the answer", request_seconds.clone());
         registry.register("refusals", "Requests refused", refusals.clone());
         registry.register("queue_seconds", "Time waited for a turn", queue_seconds.clone());
-        registry.register("runs", "Programs run by /v1/execute, by how they ended", runs.clone());
+        registry.register("runs", "Programs run without being judged, by how they ended", runs.clone());
         registry.register(
             "judgements",
             "Solutions judged, by verdict, or by whom to blame",
