@@ -94,3 +94,31 @@ fn clients_that_know_no_tokens_have_one_in_their_address() {
     let found = python::run(interpreter, RSTAR2, &[&server.url("any:secret@"), &submissions]);
     assert_eq!(found["results"][0]["stdout"], "1\n");
 }
+
+#[test]
+fn a_missing_toolchain_is_the_requests_mistake() {
+    if !can_run(&["python3"]) {
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    let ghost =
+        "prompt: p\nfilename: a.x\nexecute: no-such-interpreter a.x\ntoolchain: [no-such-interpreter]\n";
+    std::fs::write(place.path().join("ghost.yaml"), ghost).unwrap();
+    let server = Server::start(&["--languages", place.path().to_str().unwrap()]);
+    let [ghost, python] = ["ghost", "python"].map(|kind| json!({"type": kind, "solution": "print(1)"}));
+    for (path, body, loc) in [
+        ("/run_code", json!({"code": "", "language": "ghost"}), json!(["body", "language"])),
+        ("/run", ghost.clone(), json!(["body", "type"])),
+        (
+            "/judge/long-batch",
+            json!({"submissions": [python, ghost]}),
+            json!(["body", "submissions", 1, "type"]),
+        ),
+    ] {
+        let answer = server.post(path, &body);
+        let mistake = &answer.body["detail"][0];
+        assert_eq!((answer.status, &mistake["loc"]), (422, &loc), "{answer:?}");
+        assert!(mistake["msg"].as_str().unwrap().contains("no-such-interpreter"), "{answer:?}");
+    }
+    assert_eq!(server.post("/run", &python).body["stdout"], "1\n");
+}
