@@ -5,11 +5,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use rollcage_api::ExitCode;
+use rollcage_engine::drive::root_tree;
 use rollcage_language::Language;
 use rollcage_roots::Roots;
-use rollcage_sandbox::{Cancel, Host};
+use rollcage_sandbox::{Cancel, Host, HostConfig};
 use rollcage_types::ExecRequest;
 
+use crate::engine_host::toolchain_failed;
 use crate::failure::Failure;
 use crate::host::install_hint;
 
@@ -19,15 +21,12 @@ const DIRECTORIES: [&str; 3] = ["/usr/local/bin", "/usr/bin", "/bin"];
 /// The slowest toolchains take a second on a busy host.
 const VERSION_WALL_TIME_MAX: Duration = Duration::from_secs(10);
 
-/// Fails if a program that `language` needs is missing.
-pub(crate) fn require(language: &Language) -> Result<(), Failure> {
+/// Fails if what `language` needs is missing on a host set up as `config` says.
+pub(crate) fn require(language: &Language, config: &HostConfig) -> Result<(), Failure> {
+    root_tree(config, &Roots::of_user(), language).map_err(toolchain_failed)?;
     let missing = missing(language);
     if missing.is_empty() {
         return Ok(());
-    }
-    if language.root.is_some() {
-        let error = anyhow::anyhow!("the root file system of {} is not built", language.display);
-        return Err(Failure::new(ExitCode::MissingToolchain, error).with_hint(install_hint(language)));
     }
     let programs = missing.iter().map(|program| format!("`{program}`")).collect::<Vec<_>>().join(", ");
     let error = anyhow::anyhow!("{} needs {programs}, which this host does not have", language.display);

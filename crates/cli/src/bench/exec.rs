@@ -108,7 +108,7 @@ fn request(case: ExecCase, host: &Host, cancel: &Cancel) -> Result<ExecRequest, 
         ExecCase::Python => Ok(ExecRequest::new(["python3", "-c", "print('hello')"])),
         ExecCase::Cpp => {
             let cpp = find(&LanguageSet::built_in(), "cpp")?;
-            toolchain::require(&cpp)?;
+            toolchain::require(&cpp, &HostConfig::at(host.enforcement().level))?;
             match compile(host, &cpp, CPP_SOURCE.as_bytes().to_vec(), cancel)? {
                 Compiled::Files(files, _) => Ok(cpp.run_request(files)),
                 Compiled::Failed(outcome) => {

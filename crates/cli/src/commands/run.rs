@@ -92,7 +92,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
         None => program_file::language(&set, None, &args.file, &source)?,
     };
     if args.root.is_host() {
-        toolchain::require(&language)?;
+        toolchain::require(&language, &args.cages.host_config(None))?;
     }
     require_arguments_pass(&language, &args.args)?;
     let stdin = read_stdin(args)?;

@@ -14,5 +14,6 @@ mod help;
 mod json;
 mod languages;
 mod limits;
+mod roots;
 mod run;
 mod signals;
