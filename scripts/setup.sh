@@ -64,3 +64,13 @@ if [ ! -e "$modules_root/rust/libmd5.rlib" ]; then
     $as_root mkdir -p "$modules_root"
     $as_root "$(dirname "$0")/rust_test_crates.sh" "$modules_root/rust"
 fi
+
+if [ ! -d "$modules_root/go/pkg" ]; then
+    echo "setup: compiling testify for Go's tests"
+    $as_root mkdir -p "$modules_root/go"
+    $as_root ln -sfn /usr/share/gocode/src "$modules_root/go/src"
+    # As languages/go.yaml compiles: packages compiled otherwise would be compiled again.
+    $as_root env CGO_ENABLED=1 GO111MODULE=off GOFLAGS=-buildvcs=false GOPATH="$modules_root/go" \
+        /usr/bin/go install github.com/stretchr/testify/assert github.com/stretchr/testify/require \
+        github.com/davecgh/go-spew/spew github.com/pmezard/go-difflib/difflib gopkg.in/yaml.v3
+fi

@@ -206,7 +206,9 @@ impl AgnosticsReply {
             CaseFailure::Limit(_)
             | CaseFailure::Mismatch
             | CaseFailure::EndedEarly
-            | CaseFailure::OutputNotKept => {
+            | CaseFailure::OutputNotKept
+            | CaseFailure::Assertion
+            | CaseFailure::ReportNotKept => {
                 let details = format!("{}{}", stage.unwrap_or_default(), failure.describe());
                 Self::Other { stdout, stderr, details: Some(details) }
             }

@@ -49,15 +49,19 @@ pub enum CaseFailure {
     EndedEarly,
     /// It printed more than is kept of an output, and more than was expected.
     OutputNotKept,
+    /// An assertion of its tests failed and was reported, whatever the exit code.
+    Assertion,
+    /// It wrote more to standard error than is kept, so that what its assertions reported is not known.
+    ReportNotKept,
 }
 
 impl CaseFailure {
     /// The verdict a solution deserves for it.
     pub const fn verdict(self) -> Verdict {
         match self {
-            Self::ExitCode(_) | Self::Signal(_) | Self::EndedEarly => Verdict::RuntimeError,
+            Self::ExitCode(_) | Self::Signal(_) | Self::EndedEarly | Self::Assertion => Verdict::RuntimeError,
             Self::Mismatch => Verdict::WrongAnswer,
-            Self::OutputNotKept => Verdict::OutputLimitExceeded,
+            Self::OutputNotKept | Self::ReportNotKept => Verdict::OutputLimitExceeded,
             Self::Limit(kind) => match kind {
                 LimitKind::CpuTime | LimitKind::WallTime | LimitKind::IdleTime => Verdict::TimeLimitExceeded,
                 LimitKind::Memory => Verdict::MemoryLimitExceeded,
@@ -78,6 +82,10 @@ impl CaseFailure {
             Self::Mismatch => "the output differs".to_owned(),
             Self::EndedEarly => "it ended before its tests did".to_owned(),
             Self::OutputNotKept => "it printed more than is kept".to_owned(),
+            Self::Assertion => "an assertion of its tests failed".to_owned(),
+            Self::ReportNotKept => {
+                "it wrote more to standard error than is kept of what assertions report".to_owned()
+            }
         }
     }
 }
@@ -154,6 +162,8 @@ pub(crate) fn judge_run(
         (None, Tests::Code { .. }) => match output.completion {
             Completion::Proved | Completion::NotRequired => (None, None),
             Completion::Missing => (Some(CaseFailure::EndedEarly), None),
+            Completion::AssertionReported => (Some(CaseFailure::Assertion), None),
+            Completion::ReportNotKept => (Some(CaseFailure::ReportNotKept), None),
         },
         (None, Tests::Cases(cases)) => {
             let expected = &cases[index].expected;

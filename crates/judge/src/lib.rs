@@ -22,6 +22,6 @@ pub use intercode::{AssertOutcome, PythonRewardError, python_reward};
 pub use judgement::{Blame, Judgement, Scored, Unscorable};
 pub use judging::{CompileStep, JudgeOptions, Judging, Step, StopRule};
 pub use problem::{Checker, FloatTolerance, Problem, ProblemError, TestCase, Tests};
-pub use program::{Completion, assemble_program};
+pub use program::{Completion, Layout, Placement, Sources, assemble_program, assemble_sources};
 pub use stats::{Bootstrap, Estimate, Interval, SampleCounts, StatsError, mean_pass_at_k, pass_at_k, wilson};
 pub use verdict::{Score, Verdict};

@@ -17,8 +17,9 @@ use crate::language::{Container, Install, Language, SessionKind};
 use crate::nearest::nearest;
 use crate::proof::CompletionProof;
 use crate::root::RootSection;
-use crate::scalar::{Name, Parsed, VariableName};
+use crate::scalar::{AbsolutePath, Name, Parsed, VariableName, Words};
 use crate::self_test::{Expected, SelfTest};
+use crate::test_code::{Library, TestCode};
 
 /// A language file with long prompts and tests is a few kilobytes; more is another kind of file.
 const FILE_BYTES_MAX: usize = 256 * 1024;
@@ -75,9 +76,31 @@ struct LanguageFile {
     #[serde(default)]
     env_vars: BTreeMap<Parsed<VariableName>, String>,
     completion_proof: Option<Parsed<CompletionProof>>,
+    test_code: Option<TestCodeSection>,
     session: Option<SessionValue>,
     #[serde(default)]
     tests: Vec<TestSection>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TestCodeSection {
+    filename: Option<Parsed<RelativePath>>,
+    tests_filename: Option<Parsed<RelativePath>>,
+    proof_filename: Option<Parsed<RelativePath>>,
+    #[serde(default)]
+    separator: String,
+    compile: Option<Parsed<Command>>,
+    execute: Option<Parsed<Command>>,
+    #[serde(default)]
+    artefacts: Vec<Parsed<RelativePath>>,
+    #[serde(default)]
+    env_vars: BTreeMap<Parsed<VariableName>, String>,
+    completion_proof: Option<Parsed<CompletionProof>>,
+    assertion_report: Option<Parsed<Words>>,
+    #[serde(default)]
+    libraries: BTreeMap<Parsed<Words>, Parsed<AbsolutePath>>,
+    install: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -154,8 +177,9 @@ impl LanguageFile {
             version: self.version.map(Parsed::value),
             limits: self.limits.into_overrides(),
             compile_limits: self.compile_limits.into_overrides(),
-            env_vars: self.env_vars.into_iter().map(|(Parsed(name), value)| (name.0, value)).collect(),
+            env_vars: variables(self.env_vars),
             completion_proof: self.completion_proof.map(Parsed::value),
+            test_code: self.test_code.map(TestCodeSection::into_test_code),
             session: self.session.map(|session| match session {
                 SessionValue::Python => SessionKind::Python,
                 SessionValue::Bash => SessionKind::Bash,
@@ -163,6 +187,33 @@ impl LanguageFile {
             tests: self.tests.into_iter().map(TestSection::into_test).collect(),
             compile,
             execute,
+        }
+    }
+}
+
+fn variables(map: BTreeMap<Parsed<VariableName>, String>) -> Vec<(String, String)> {
+    map.into_iter().map(|(Parsed(name), value)| (name.0, value)).collect()
+}
+
+impl TestCodeSection {
+    fn into_test_code(self) -> TestCode {
+        let library = |(Parsed(word), Parsed(path)): (Parsed<Words>, Parsed<AbsolutePath>)| Library {
+            word: word.0,
+            path: path.0,
+        };
+        TestCode {
+            tests_filename: self.tests_filename.map(Parsed::value),
+            proof_filename: self.proof_filename.map(Parsed::value),
+            separator: self.separator,
+            assertion_report: self.assertion_report.map(|Parsed(words)| words.0),
+            libraries: self.libraries.into_iter().map(library).collect(),
+            install: self.install,
+            filename: self.filename.map(Parsed::value),
+            compile: self.compile.map(Parsed::value),
+            execute: self.execute.map(Parsed::value),
+            artefacts: self.artefacts.into_iter().map(Parsed::value).collect(),
+            env_vars: variables(self.env_vars),
+            completion_proof: self.completion_proof.map(Parsed::value),
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::file;
 use crate::proof::CompletionProof;
 use crate::root::RootRecipe;
 use crate::self_test::SelfTest;
+use crate::test_code::TestCode;
 
 /// How programs of one language are compiled, run and tested.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +46,8 @@ pub struct Language {
     pub env_vars: Vec<(String, String)>,
     /// How a program shows that it ran to its end; `None` where nothing can be appended to a program.
     pub completion_proof: Option<CompletionProof>,
+    /// How tests given as code are run, where that differs; see [`Language::for_test_code`].
+    pub test_code: Option<TestCode>,
     /// How state is carried from turn to turn; `None` runs every cell alone.
     pub session: Option<SessionKind>,
     /// The programs that show that the language works.

@@ -15,6 +15,7 @@ mod root;
 mod scalar;
 mod self_test;
 mod set;
+mod test_code;
 
 pub use command::{Command, CommandError};
 pub use error::{LanguageError, LanguageSetError, UnknownLanguage};
@@ -24,3 +25,4 @@ pub use proof::{CompletionProof, ProofError};
 pub use root::{Fixup, FixupChange, RootRecipe};
 pub use self_test::{Expected, Mismatch, SelfTest, SelfTestRun};
 pub use set::LanguageSet;
+pub use test_code::{Library, TestCode};

@@ -79,6 +79,31 @@ impl FromScalar for Expected {
     }
 }
 
+/// Text that is not empty.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Words(pub(crate) String);
+
+impl FromScalar for Words {
+    fn from_scalar(text: &str) -> Result<Self, String> {
+        if text.is_empty() {
+            return Err("the text is empty".to_owned());
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+/// A path that starts with `/`.
+pub(crate) struct AbsolutePath(pub(crate) String);
+
+impl FromScalar for AbsolutePath {
+    fn from_scalar(text: &str) -> Result<Self, String> {
+        if !text.starts_with('/') || text.contains('\0') {
+            return Err(format!("`{text}` is not an absolute path"));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
 /// A language's name or alias, or a program's.
 pub(crate) struct Name(pub(crate) String);
 

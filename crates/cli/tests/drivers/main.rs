@@ -16,3 +16,4 @@ mod policy_server;
 mod resume;
 mod rollout;
 mod show;
+mod test_code;

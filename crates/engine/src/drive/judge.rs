@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rollcage_judge::{
-    CompileStep, Completion, JudgeOptions, Judgement, Judging, Problem, RunOutput, Step, Unscorable,
+    CompileStep, Completion, JudgeOptions, Judgement, Judging, Problem, RunOutput, Step, Tests, Unscorable,
 };
 use rollcage_language::Language;
 use tokio::task::{AbortHandle, JoinSet};
@@ -39,7 +39,7 @@ pub async fn judge(
     options: JudgeOptions,
 ) -> Judged {
     let mut spent = Spent::default();
-    let token = match draw_token() {
+    let token = match tests_can_run(engine, problem, language).await.and_then(|()| draw_token()) {
         Ok(token) => token,
         Err(unscorable) => return Judged { judgement: Judgement::Unscorable(unscorable), spent },
     };
@@ -55,7 +55,7 @@ pub async fn judge(
         token,
     ));
     let needs_compiler =
-        if language.compile_command().is_some() { CompileStep::Needed } else { CompileStep::NotNeeded };
+        if trial.language.compile_command().is_some() { CompileStep::Needed } else { CompileStep::NotNeeded };
     let mut judging = Judging::new(Arc::clone(problem), needs_compiler, options);
     let mut compiled: Option<Arc<Compiled>> = None;
     let mut runs = JoinSet::new();
@@ -102,6 +102,31 @@ pub async fn judge(
             Some(Err(failed)) if failed.is_panic() => std::panic::resume_unwind(failed.into_panic()),
             Some(Err(_aborted)) => {}
             None => unreachable!("an open run is in the set"),
+        }
+    }
+}
+
+/// Whether the libraries are there that the problem's own tests use: without one, the best solution fails.
+async fn tests_can_run(engine: &Engine, problem: &Problem, language: &Language) -> Result<(), Unscorable> {
+    let Tests::Code { prefix, context, test_code } = &problem.tests else { return Ok(()) };
+    let needed: Vec<_> = language.libraries_in(&[prefix, context, test_code]).collect();
+    if needed.is_empty() {
+        return Ok(());
+    }
+    let toolchain = engine
+        .toolchain(language)
+        .await
+        .map_err(|error| Unscorable::infrastructure(super::error_chain(&error), false))?;
+    match needed.iter().find(|library| toolchain.missing_libraries.contains(&library.path)) {
+        None => Ok(()),
+        Some(library) => {
+            let install = language.test_code.as_ref().and_then(|section| section.install.as_ref());
+            let hint = install.map(|line| format!("; install it with `{line}`")).unwrap_or_default();
+            let why = format!(
+                "language `{}`: the tests use `{}` of `{}`, which is not there{hint}",
+                language.name, library.word, library.path
+            );
+            Err(Unscorable::infrastructure(why, false))
         }
     }
 }

@@ -5,7 +5,9 @@
 
 use std::sync::Arc;
 
-use rollcage_judge::{Completion, Problem, RunOutput, Tests, Unscorable, assemble_program};
+use rollcage_judge::{
+    Completion, Layout, Placement, Problem, RunOutput, Tests, Unscorable, assemble_sources,
+};
 use rollcage_language::Language;
 use rollcage_sandbox::SandboxError;
 use rollcage_types::{
@@ -26,8 +28,10 @@ const KEPT_BEYOND_EXPECTED: u64 = 64 * 1024;
 #[derive(Debug)]
 pub(super) struct Trial {
     pub(super) problem: Arc<Problem>,
+    /// As programs of this problem's kind are compiled and run in it.
     pub(super) language: Arc<Language>,
-    program: String,
+    /// The solution's file first.
+    sources: Vec<FileEntry>,
     /// The token the program leaves behind at its end, where one is asked for.
     token: Option<String>,
 }
@@ -42,17 +46,34 @@ impl Trial {
         solution: &str,
         token: String,
     ) -> Self {
-        let proof = match (&problem.tests, &language.completion_proof) {
-            (Tests::Code { .. }, Some(proof)) => Some(proof),
-            (Tests::Code { .. }, None) | (Tests::Cases(_), _) => None,
+        let (language, section) = match &problem.tests {
+            Tests::Cases(_) => (language, None),
+            Tests::Code { .. } => (Arc::new(language.for_test_code()), language.test_code.clone()),
+        };
+        let proof = match &problem.tests {
+            Tests::Cases(_) => None,
+            Tests::Code { .. } => language.completion_proof.as_ref(),
         };
         let epilogue = proof.map(|proof| {
             let path = format!("{workspace}/{PROOF_NAME}");
             proof.epilogue(&path, &token).expect("the path and a hexadecimal token need no quoting")
         });
-        let program = assemble_program(&problem.tests, solution, epilogue.as_deref());
+        let section = section.unwrap_or_default();
+        let placement = |file: &Option<RelativePath>| match file {
+            Some(_) => Placement::OwnFile,
+            None => Placement::Behind,
+        };
+        let layout = Layout {
+            tests: placement(&section.tests_filename),
+            epilogue: placement(&section.proof_filename),
+            separator: &section.separator,
+        };
+        let texts = assemble_sources(&problem.tests, solution, epilogue.as_deref(), layout);
+        let own = [(section.tests_filename, texts.tests), (section.proof_filename, texts.epilogue)];
+        let own = own.into_iter().filter_map(|(name, text)| Some(FileEntry::new(name?, text?.into_bytes())));
+        let sources = std::iter::once(language.source_file(texts.program.into_bytes())).chain(own).collect();
         let token = epilogue.is_some().then_some(token);
-        Self { problem, language, program, token }
+        Self { problem, language, sources, token }
     }
 
     /// Whether the program holds what was drawn for this trial, and no other may have.
@@ -102,6 +123,10 @@ impl Trial {
                 if is_proved { Completion::Proved } else { Completion::Missing }
             }
         };
+        let completion = match self.assertion_report() {
+            None => completion,
+            Some(mark) => completion.unless_reported(&outcome.stderr, mark),
+        };
         RunOutput::new(outcome, completion)
     }
 
@@ -149,13 +174,21 @@ impl Trial {
         }
     }
 
-    fn is_source(&self, path: &RelativePath) -> bool {
-        self.language.filename == *path
+    /// What a failed assertion writes, in a language whose assertions do not end the program.
+    fn assertion_report(&self) -> Option<&str> {
+        match self.problem.tests {
+            Tests::Cases(_) => None,
+            Tests::Code { .. } => self.language.test_code.as_ref()?.assertion_report.as_deref(),
+        }
     }
 
-    /// The problem's files and the source, which wins over a file of its name.
+    fn is_source(&self, path: &RelativePath) -> bool {
+        self.sources.iter().any(|file| file.path == *path)
+    }
+
+    /// The problem's files and the sources, which win over files of their names.
     fn sources(&self) -> Vec<FileEntry> {
-        self.with_problem_files(vec![self.language.source_file(self.program.as_bytes())])
+        self.with_problem_files(self.sources.clone())
     }
 
     /// The problem's files first, so that what does not fit is known to be the solution's.

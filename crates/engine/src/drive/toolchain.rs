@@ -18,6 +18,9 @@ const FIND_MISSING: &str =
 /// The code it fails with. Any other is not its answer.
 const IS_MISSING: u8 = 3;
 
+/// Prints each of its arguments that does not exist, one a line.
+const LIST_ABSENT: &str = "for path do [ -e \"$path\" ] || printf '%s\\n' \"$path\"; done";
+
 /// Bytes kept of what a toolchain says of itself. Only its first line is recorded.
 const VERSION_BYTES_MAX: ByteSize = ByteSize::kib(4);
 
@@ -30,6 +33,8 @@ pub struct Toolchain {
     pub recipe_blake3: String,
     /// The first line of what it says of itself; empty for a language without a `version`.
     pub version: String,
+    /// Paths of libraries for tests given as code that are not there.
+    pub missing_libraries: Vec<String>,
 }
 
 /// Why a language cannot be used on this host.
@@ -159,7 +164,7 @@ impl Engine {
     ) -> Result<FingerprintRecord, ToolchainError> {
         let mut toolchains = Vec::new();
         for language in languages {
-            let Toolchain { language, recipe_blake3, version } =
+            let Toolchain { language, recipe_blake3, version, missing_libraries: _ } =
                 self.toolchain(language).await?.as_ref().clone();
             toolchains.push(ToolchainRecord { language, recipe_blake3, compiler_version: version });
         }
@@ -227,7 +232,28 @@ impl Engine {
             }
         };
         let recipe_blake3 = blake3::hash(format!("{language:?}").as_bytes()).to_hex().to_string();
-        Ok(Toolchain { language: name(), recipe_blake3, version })
+        let missing_libraries = self.missing_libraries(language).await?;
+        Ok(Toolchain { language: name(), recipe_blake3, version, missing_libraries })
+    }
+
+    async fn missing_libraries(&self, language: &Language) -> Result<Vec<String>, ToolchainError> {
+        let libraries = language.test_code.iter().flat_map(|section| &section.libraries);
+        let paths: Vec<String> = libraries.map(|library| library.path.clone()).collect();
+        if paths.is_empty() {
+            return Ok(paths);
+        }
+        let name = || language.name.clone();
+        let words = ["/bin/sh", "-c", LIST_ABSENT, "sh"].map(str::to_owned);
+        let looked = self.run(request(words.into_iter().chain(paths))).await;
+        let outcome = looked.map_err(|source| ToolchainError::Sandbox { language: name(), source })?.outcome;
+        match outcome.stdout.complete() {
+            Some(listed) if outcome.termination.is_success() => {
+                Ok(String::from_utf8_lossy(&listed).lines().map(str::to_owned).collect())
+            }
+            Some(_) | None => {
+                Err(ToolchainError::Unclear { language: name(), why: format!("{:?}", outcome.termination) })
+            }
+        }
     }
 }
 
