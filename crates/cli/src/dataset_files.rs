@@ -19,7 +19,7 @@ struct Known {
     files: &'static [&'static str],
 }
 
-const KNOWN: [Known; 5] = [
+const KNOWN: [Known; 11] = [
     Known {
         name: "humaneval",
         format: "humaneval",
@@ -29,6 +29,36 @@ const KNOWN: [Known; 5] = [
             "HumanEval.jsonl.gz",
             "HumanEval.jsonl",
         ],
+    },
+    Known {
+        name: "humaneval-x-cpp",
+        format: "humaneval-x",
+        files: &["humaneval-x/humaneval_cpp.jsonl.gz", "humaneval-x/humaneval_cpp.jsonl"],
+    },
+    Known {
+        name: "humaneval-x-go",
+        format: "humaneval-x",
+        files: &["humaneval-x/humaneval_go.jsonl.gz", "humaneval-x/humaneval_go.jsonl"],
+    },
+    Known {
+        name: "humaneval-x-java",
+        format: "humaneval-x",
+        files: &["humaneval-x/humaneval_java.jsonl.gz", "humaneval-x/humaneval_java.jsonl"],
+    },
+    Known {
+        name: "humaneval-x-javascript",
+        format: "humaneval-x",
+        files: &["humaneval-x/humaneval_js.jsonl.gz", "humaneval-x/humaneval_js.jsonl"],
+    },
+    Known {
+        name: "humaneval-x-python",
+        format: "humaneval-x",
+        files: &["humaneval-x/humaneval_python.jsonl.gz", "humaneval-x/humaneval_python.jsonl"],
+    },
+    Known {
+        name: "humaneval-x-rust",
+        format: "humaneval-x",
+        files: &["humaneval-x/humaneval_rust.jsonl.gz", "humaneval-x/humaneval_rust.jsonl"],
     },
     Known { name: "mbpp", format: "mbpp", files: &["mbpp/mbpp.jsonl", "mbpp.jsonl"] },
     Known {

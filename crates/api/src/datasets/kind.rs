@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use super::reader::{Dataset, DatasetFormat, DatasetReader, RefusedRow, RowTrouble};
-use super::{DatasetItem, agnostics, apps, humaneval, mbpp, verl};
+use super::{DatasetItem, agnostics, apps, humaneval, humaneval_x, mbpp, verl};
 use crate::problem_row::ProblemRow;
 use crate::rows::{RawRow, RowError, first_row};
 use crate::suggest;
@@ -15,6 +15,8 @@ pub enum DatasetKind {
     Problems,
     /// HumanEval: a prompt to complete, and a `check` function.
     HumanEval,
+    /// HumanEval-X: the same functions in six languages, each with tests in its own.
+    HumanEvalX,
     /// MBPP, full or sanitized: a text and a list of asserts.
     Mbpp,
     /// CRUXEval: a function, an input and its output.
@@ -39,9 +41,10 @@ pub struct UnknownDataset {
 
 impl DatasetKind {
     /// Every format.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Problems,
         Self::HumanEval,
+        Self::HumanEvalX,
         Self::Mbpp,
         Self::CruxEval,
         Self::Agnostics,
@@ -54,6 +57,7 @@ impl DatasetKind {
         match self {
             Self::Problems => "problems",
             Self::HumanEval => "humaneval",
+            Self::HumanEvalX => "humaneval-x",
             Self::Mbpp => "mbpp",
             Self::CruxEval => "cruxeval",
             Self::Agnostics => "agnostics",
@@ -76,8 +80,9 @@ impl DatasetKind {
     /// The format of a file that has these columns; `None` if they fit none.
     pub fn with_columns(has_column: impl Fn(&str) -> bool) -> Option<Self> {
         let has = |columns: &[&str]| columns.iter().all(|column| has_column(column));
-        let shapes: [(Self, &[&str]); 11] = [
+        let shapes: [(Self, &[&str]); 12] = [
             (Self::HumanEval, &["task_id", "prompt", "entry_point", "canonical_solution", "test"]),
+            (Self::HumanEvalX, &["task_id", "prompt", "declaration", "canonical_solution", "test"]),
             (Self::Mbpp, &["task_id", "code", "test_list"]),
             (Self::CruxEval, &["code", "input", "output"]),
             (Self::Agnostics, &["prompt", "test_cases"]),
@@ -107,7 +112,12 @@ impl DatasetKind {
     /// The columns that are read, where it is worth leaving out the others.
     pub(super) const fn columns(self) -> Option<&'static [&'static str]> {
         match self {
-            Self::Problems | Self::HumanEval | Self::Mbpp | Self::CruxEval | Self::Agnostics => None,
+            Self::Problems
+            | Self::HumanEval
+            | Self::HumanEvalX
+            | Self::Mbpp
+            | Self::CruxEval
+            | Self::Agnostics => None,
             Self::Apps => Some(apps::COLUMNS),
             Self::Verl => Some(verl::COLUMNS),
         }
@@ -118,6 +128,7 @@ impl DatasetKind {
         let item = match self {
             Self::Problems => row.parse::<ProblemRow>(number)?.into_item(number),
             Self::HumanEval => row.parse::<humaneval::HumanEvalRow>(number)?.into_item(number),
+            Self::HumanEvalX => row.parse::<humaneval_x::HumanEvalXRow>(number)?.into_item(number),
             Self::Mbpp => row.parse::<mbpp::MbppRow>(number)?.into_item(number),
             Self::CruxEval => row.parse::<humaneval::CruxEvalRow>(number)?.into_item(number),
             Self::Agnostics => row.parse::<agnostics::AgnosticsRow>(number)?.into_item(number),

@@ -28,8 +28,8 @@ use crate::root_option::RootOption;
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// humaneval, mbpp, mbpp-sanitized, cruxeval, apps-stdin, a file of problems (JSON lines, a JSON array or Parquet),
-    /// or intercode-python, whose recorded episodes are played again
+    /// humaneval, humaneval-x-LANG, mbpp, mbpp-sanitized, cruxeval, apps-stdin, a file of problems (JSON lines, a JSON
+    /// array or Parquet), or intercode-python, whose recorded episodes are played again
     #[arg(value_name = "DATASET")]
     pub(crate) dataset: String,
     /// Where data sets known by name lie
