@@ -14,6 +14,7 @@ use serde_json::Map;
 
 use super::DatasetItem;
 use super::go_imports::go_head;
+use super::reader::{RefusedRow, RowTrouble};
 use crate::rows::RowError;
 
 /// A row of HumanEval-X. What the languages of a row have in common; Go alone has the last two columns.
@@ -47,11 +48,15 @@ const CPP_HEADERS: [&str; 9] =
     ["stdlib.h", "algorithm", "math.h", "stdio.h", "vector", "string", "climits", "cstring", "iostream"];
 
 impl HumanEvalXRow {
-    pub(super) fn into_item(self, number: usize) -> Result<DatasetItem, RowError> {
+    pub(super) fn into_item(self, number: usize) -> Result<DatasetItem, RowTrouble> {
         let tongue = Tongue::of_id(&self.task_id).ok_or_else(|| {
             let expected = "expected an id such as `Go/0`, of CPP, Go, Java, JavaScript, Python or Rust";
             RowError::new(number, "task_id", expected)
         })?;
+        if is_comment(&self.test) {
+            let reason = "its tests are commented out".to_owned();
+            return Err(RowTrouble::Refused(RefusedRow { row: number, id: self.task_id, reason }));
+        }
         let problem = Problem {
             id: ProblemId::new(self.task_id.as_str()),
             language: Some(tongue.language().into()),
@@ -143,6 +148,12 @@ impl Tongue {
     }
 }
 
+/// Whether nothing but one block comment is there, in languages that nest none.
+fn is_comment(text: &str) -> bool {
+    let inside = text.trim().strip_prefix("/*").and_then(|text| text.strip_suffix("*/"));
+    inside.is_some_and(|inside| !inside.contains("*/"))
+}
+
 fn cpp_headers() -> String {
     let mut lines = String::new();
     for header in CPP_HEADERS {
@@ -155,7 +166,8 @@ fn java_imports(prompt: &str) -> String {
     prompt.lines().filter(|line| line.starts_with("import ")).map(|line| format!("{line}\n")).collect()
 }
 
-/// A body that returns what its type has instead of nothing, and so fails any test worth its name.
+/// A body that fails any test worth its name: it returns what its type has instead of nothing, or where that cannot be
+/// said of every type, panics.
 fn stub(tongue: Tongue, declaration: &str) -> String {
     match tongue {
         Tongue::Cpp => "    return {};\n}\n".to_owned(),
@@ -166,7 +178,7 @@ fn stub(tongue: Tongue, declaration: &str) -> String {
         Tongue::Java => format!("        return {};\n    }}\n}}\n", java_nothing(declaration)),
         Tongue::JavaScript => "}\n".to_owned(),
         Tongue::Python => "    pass\n".to_owned(),
-        Tongue::Rust => "    Default::default()\n}\n".to_owned(),
+        Tongue::Rust => "    unimplemented!()\n}\n".to_owned(),
     }
 }
 
@@ -200,6 +212,15 @@ mod tests {
         assert_eq!(java_nothing("class Solution {\n    public int add(int x, int y) {\n"), "0");
         assert_eq!(java_nothing("class Solution {\n    public List<String> sort(String s) {\n"), "null");
         assert_eq!(java_nothing("    public boolean is(int x) throws Exception {\n"), "false");
+    }
+
+    #[test]
+    fn a_row_without_tests_is_refused() {
+        for (test, expected) in
+            [("\n/*\n#[test]\n*/\n", true), ("/* a */ f(); /* b */", false), ("f()", false)]
+        {
+            assert_eq!(is_comment(test), expected, "{test}");
+        }
     }
 
     #[test]

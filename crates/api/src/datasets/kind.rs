@@ -128,7 +128,7 @@ impl DatasetKind {
         let item = match self {
             Self::Problems => row.parse::<ProblemRow>(number)?.into_item(number),
             Self::HumanEval => row.parse::<humaneval::HumanEvalRow>(number)?.into_item(number),
-            Self::HumanEvalX => row.parse::<humaneval_x::HumanEvalXRow>(number)?.into_item(number),
+            Self::HumanEvalX => return row.parse::<humaneval_x::HumanEvalXRow>(number)?.into_item(number),
             Self::Mbpp => row.parse::<mbpp::MbppRow>(number)?.into_item(number),
             Self::CruxEval => row.parse::<humaneval::CruxEvalRow>(number)?.into_item(number),
             Self::Agnostics => row.parse::<agnostics::AgnosticsRow>(number)?.into_item(number),

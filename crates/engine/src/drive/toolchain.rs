@@ -244,7 +244,7 @@ impl Engine {
         }
         let name = || language.name.clone();
         let words = ["/bin/sh", "-c", LIST_ABSENT, "sh"].map(str::to_owned);
-        let looked = self.run(request(words.into_iter().chain(paths))).await;
+        let looked = self.cages(language).await?.run(request(words.into_iter().chain(paths))).await;
         let outcome = looked.map_err(|source| ToolchainError::Sandbox { language: name(), source })?.outcome;
         match outcome.stdout.complete() {
             Some(listed) if outcome.termination.is_success() => {
