@@ -37,6 +37,13 @@ impl Effort {
         Self { sequential: Duration::from_millis(1800), parallel: Duration::from_millis(500) };
 }
 
+impl Effort {
+    /// The time for the throughput of one subject.
+    pub(crate) const fn parallel(self) -> Duration {
+        self.parallel
+    }
+}
+
 /// Not timed: the first runs fill caches and pools.
 const WARM_UP_RUNS: usize = 5;
 /// Runs of one subject before the next has its turn: long enough to be in its stride, short against any drift.

@@ -1,8 +1,9 @@
 //! Benchmarks: what is measured, how it is measured, and what was promised.
 //!
-//! Everything that is compared runs interleaved in one process, so that noise of the machine hits both sides.
+//! Everything that is compared runs interleaved, so that noise of the machine hits both sides.
 
 mod exec;
+mod http;
 mod machine;
 mod measure;
 mod memory;
@@ -10,6 +11,7 @@ pub(crate) mod soak;
 mod spread;
 mod text;
 
-pub(crate) use exec::{ExecCase, ExecPlan, exec};
+pub(crate) use exec::{ExecCase, ExecPlan, Phases, exec};
+pub(crate) use http::{HttpCase, HttpMode, HttpPlan, http};
 pub(crate) use measure::Effort;
 pub(crate) use text::render;

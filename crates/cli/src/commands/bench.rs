@@ -4,10 +4,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use rollcage_api::ExitCode;
+use rollcage_api::{BenchReport, ExitCode};
+use rollcage_sandbox::Cancel;
 
 use crate::bench::soak::{self, SoakPlan};
-use crate::bench::{Effort, ExecCase, ExecPlan, exec, render};
+use crate::bench::{Effort, ExecCase, ExecPlan, HttpCase, HttpMode, HttpPlan, Phases, exec, http, render};
 use crate::cage_options::CageOptions;
 use crate::failure::Failure;
 use crate::interrupt::cancellable;
@@ -25,6 +26,7 @@ const EXAMPLES: &str = "\
 Examples:
   rollcage bench exec
   rollcage bench exec --quick --case true --json | jq .targets
+  rollcage bench http --quick
   rollcage bench soak --minutes 30 --report soak.md";
 
 #[derive(Clone, Debug, clap::Subcommand)]
@@ -35,6 +37,12 @@ enum Bench {
     /// fresh cage. Latencies are of single runs, one at a time; `per second` is with as many threads as
     /// the host has slots, bare and caged alike. Memory is that of the supervisor, the launcher and its waiting cages, per slot.
     Exec(ExecArgs),
+    /// Ask the library and a server for the same work, in turns, and compare
+    ///
+    /// `library` asks an engine in this process; `http-1` asks a server in another over one connection that is kept. `per
+    /// second` of both is with as many threads, or connections, as the host has slots. `http-64` is what each of 64 clients
+    /// sees that ask at once.
+    Http(HttpArgs),
     /// Mix ordinary, hostile and faulty work on one host, and look whether everything stays as it should be
     ///
     /// Ends with 0 only if every outcome was right and nothing has leaked. Launchers and other supervisors are killed
@@ -47,6 +55,27 @@ struct ExecArgs {
     /// Only these programs; all if none is given
     #[arg(long = "case", value_name = "CASE", value_enum)]
     cases: Vec<ExecCase>,
+    /// A look, in about ten seconds
+    #[arg(long)]
+    quick: bool,
+    /// Print one JSON object instead of tables
+    #[arg(long)]
+    json: bool,
+    /// End with 1 if a promise does not hold
+    #[arg(long)]
+    check: bool,
+    #[command(flatten)]
+    cages: CageOptions,
+}
+
+#[derive(Clone, Debug, clap::Args)]
+struct HttpArgs {
+    /// Only this work; all if none is given
+    #[arg(long = "case", value_name = "CASE", value_enum)]
+    cases: Vec<HttpCase>,
+    /// Only this way of asking, beside the library; all if none is given
+    #[arg(long = "mode", value_name = "MODE", value_enum)]
+    modes: Vec<HttpMode>,
     /// A look, in about ten seconds
     #[arg(long)]
     quick: bool,
@@ -92,6 +121,7 @@ fn minutes(text: &str) -> Result<Duration, String> {
 pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
     match &args.bench {
         Bench::Exec(args) => run_exec(args.clone()),
+        Bench::Http(args) => run_http(args.clone()),
         Bench::Soak(args) => run_soak(args.clone()),
     }
 }
@@ -105,17 +135,38 @@ fn run_exec(args: ExecArgs) -> Result<u8, Failure> {
     };
     cancellable(move |cancel| {
         let (report, phases) = exec(&plan, cancel)?;
-        if cancel.is_cancelled() {
-            return Ok(ExitCode::Cancelled.number());
-        }
-        if args.json {
-            output::print_json(&report)?;
-        } else {
-            output::print_text(&render(&report, &phases))?;
-        }
-        let broken = args.check && report.targets.iter().any(|target| !target.holds);
-        Ok(if broken { ExitCode::NotAccepted } else { ExitCode::Success }.number())
+        answer(&report, &phases, args.json, args.check, cancel)
     })
+}
+
+fn run_http(args: HttpArgs) -> Result<u8, Failure> {
+    let plan = HttpPlan {
+        host: args.cages.host_config(None),
+        cases: if args.cases.is_empty() { HttpCase::ALL.to_vec() } else { args.cases },
+        modes: if args.modes.is_empty() { HttpMode::ALL.to_vec() } else { args.modes },
+        effort: if args.quick { Effort::QUICK } else { Effort::FULL },
+    };
+    cancellable(move |cancel| answer(&http(&plan, cancel)?, &[], args.json, args.check, cancel))
+}
+
+/// Prints a report, and says whether its promises hold where that was asked.
+fn answer(
+    report: &BenchReport,
+    phases: &[Phases],
+    json: bool,
+    check: bool,
+    cancel: &Cancel,
+) -> Result<u8, Failure> {
+    if cancel.is_cancelled() {
+        return Ok(ExitCode::Cancelled.number());
+    }
+    if json {
+        output::print_json(report)?;
+    } else {
+        output::print_text(&render(report, phases))?;
+    }
+    let broken = check && report.targets.iter().any(|target| !target.holds);
+    Ok(if broken { ExitCode::NotAccepted } else { ExitCode::Success }.number())
 }
 
 fn run_soak(args: SoakArgs) -> Result<u8, Failure> {
