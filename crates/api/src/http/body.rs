@@ -48,8 +48,12 @@ impl From<RowError> for BodyError {
     }
 }
 
-/// Reads `bytes` as a `T`. Nesting is bounded by the JSON reader, at 128 levels.
+/// Reads `bytes`, a JSON object, as a `T`. Nesting is bounded by the JSON reader, at 128 levels.
 pub fn read_body<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, BodyError> {
+    // Serde would take a list for a struct's fields in their order.
+    if bytes.trim_ascii_start().first().is_some_and(|byte| *byte != b'{') {
+        return Err(BodyError::new("", "expected a JSON object"));
+    }
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let (path, inner) = (error.path().to_string(), error.inner());
@@ -94,13 +98,14 @@ mod tests {
             (r#"{"items":[1"#, "`items`: not valid JSON at line 1 column 11: EOF while parsing a list"),
             (r#"{"items":[]} 1"#, "something follows the JSON value at column 14"),
             ("", "not valid JSON at line 1 column 0: EOF while parsing a value"),
+            ("[[1]]", "expected a JSON object"),
         ] {
             assert_eq!(read_body::<Body>(text.as_bytes()).unwrap_err().to_string(), expected);
         }
-        let deep = "[".repeat(100_000);
+        let deep = format!("{{\"a\":{}", "[".repeat(100_000));
         let error = read_body::<serde_json::Value>(deep.as_bytes()).unwrap_err();
         assert!(error.problem.contains("recursion limit"), "{error}");
-        let not_text = read_body::<String>(b"\"\xff\"").unwrap_err();
+        let not_text = read_body::<serde_json::Value>(b"{\"\xff\":1}").unwrap_err();
         assert!(not_text.problem.contains("invalid unicode"), "{not_text}");
     }
 

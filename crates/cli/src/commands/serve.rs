@@ -45,6 +45,9 @@ pub(crate) struct Args {
     /// The largest body of a request
     #[arg(long, value_name = "SIZE", default_value = "64MiB")]
     body_limit: ByteSize,
+    /// How long a client may take over sending a request, or reading what is written to it
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = time)]
+    client_time: Duration,
     /// How long requests in work may take when the server ends
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = time)]
     drain_time: Duration,
@@ -97,6 +100,7 @@ async fn serve(engine: Engine, args: &Args, token: Option<Token>, stop: Stop) ->
         queue_max: args.queue,
         queue_time: args.queue_time,
         body_max: args.body_limit,
+        stall_time: args.client_time,
         drain_time: args.drain_time,
         connections_max: usual.connections_max.min(descriptors_to_spare()),
         limits: LimitMaxima { time: args.time_max, memory: args.memory_max, ..usual.limits },
