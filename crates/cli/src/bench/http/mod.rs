@@ -14,6 +14,7 @@ use rollcage_api::{BenchReport, BenchRow, BenchTarget};
 use rollcage_engine::drive::{self, Engine, Executed, Program};
 use rollcage_judge::{Checker, JudgeOptions, Problem, TestCase, Tests};
 use rollcage_language::{Language, LanguageSet};
+use rollcage_roots::Roots;
 use rollcage_sandbox::{Cancel, HostConfig};
 use rollcage_types::{LimitOverrides, ProblemId};
 use serde_json::{Value, json};
@@ -83,7 +84,7 @@ pub(crate) fn http(plan: &HttpPlan, cancel: &Cancel) -> Result<BenchReport, Fail
         .build()
         .context("cannot start the runtime")
         .map_err(Failure::infrastructure)?;
-    let engine = Engine::new(Arc::new(host::start(&plan.host)?), languages);
+    let engine = Engine::start(plan.host.clone(), Roots::of_user(), languages).map_err(host::cannot_start)?;
     let mut rows = Vec::new();
     for case in &plan.cases {
         let work = Work::new(*case, &engine)?;
@@ -205,7 +206,8 @@ impl Work {
     async fn in_library(&self, engine: &Engine) -> Result<(), Failure> {
         let went_well = match &self.asked {
             Asked::Run(program) => {
-                let (executed, _) = drive::execute(engine, program).await.map_err(Failure::infrastructure)?;
+                let cages = engine.cages(&program.language).await.map_err(Failure::infrastructure)?;
+                let (executed, _) = drive::execute(&cages, program).await.map_err(Failure::infrastructure)?;
                 matches!(&executed, Executed::Ran { run, .. } if run.termination.is_success())
             }
             Asked::Judge { problem, language } => {
