@@ -87,7 +87,7 @@ pub(crate) fn http(plan: &HttpPlan, cancel: &Cancel) -> Result<BenchReport, Fail
     let engine = Engine::start(plan.host.clone(), Roots::of_user(), languages).map_err(host::cannot_start)?;
     let mut rows = Vec::new();
     for case in &plan.cases {
-        let work = Work::new(*case, &engine)?;
+        let work = Work::new(*case, &engine, &plan.host)?;
         rows.append(&mut measured(plan, *case, &work, &served, &engine, runtime.handle(), cancel)?);
     }
     let targets = plan.cases.iter().filter_map(|case| target(*case, &rows)).collect();
@@ -171,11 +171,11 @@ enum Asked {
 }
 
 impl Work {
-    fn new(case: HttpCase, engine: &Engine) -> Result<Self, Failure> {
+    fn new(case: HttpCase, engine: &Engine, config: &HostConfig) -> Result<Self, Failure> {
         let language = |name: &str| {
             let language =
                 engine.languages().find(name).map_err(|error| Failure::infrastructure(*Box::new(error)))?;
-            toolchain::require(language)?;
+            toolchain::require(language, config)?;
             Ok::<_, Failure>(Arc::clone(language))
         };
         let run = |language: Arc<Language>, code: &str| {
