@@ -41,7 +41,8 @@ $tools/bin/python -m pip install --quiet --no-index --no-deps --force-reinstall 
     fail "the wheel cannot be installed beside the tools"
 
 (cd python && ../$tools/bin/mypy) >"$log" 2>&1 || fail "types"
-(cd python && $as_root ../$tools/bin/python -m pytest --clean ../$clean/bin/python) >"$log" 2>&1 || fail "tests"
+export ROLLCAGE_CLEAN_PYTHON="$PWD/$clean/bin/python"
+(cd python && $as_root ../$tools/bin/python -m pytest) >"$log" 2>&1 || fail "tests"
 grep '^SKIPPED' "$log" | sed 's/^SKIPPED \[[0-9]*\] \([^ ]*\) /skipped: the Python package, \1 /' || true
 tail -n 1 "$log"
 

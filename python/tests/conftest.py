@@ -51,7 +51,3 @@ def run_python(source: str, *arguments: str, **env: str) -> "subprocess.Complete
         timeout=120,
         check=False,
     )
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--clean", default=None, help="an interpreter that has the wheel and nothing else")
