@@ -12,6 +12,10 @@ use super::scene::PRELUDE;
 /// The attack's own file.
 pub(super) const PROGRAM: &str = "attack.py";
 
+/// The variable that says how many times as long attacks may take as on an ordinary machine. Emulated ones are slow, and an
+/// attack that meets its time limit has not shown what else would hold it.
+pub(super) const SLOWNESS: &str = "ROLLCAGE_SLOWNESS";
+
 /// What attacks are told of the host.
 #[derive(Debug)]
 pub(super) struct Target {
@@ -24,6 +28,7 @@ pub(super) fn companion(source: &str, target: &Target) -> ExecRequest {
     let mut request = ExecRequest::new(["python3", PROGRAM]);
     request.env_vars.push(("ESCAPE_SECRET_PATH".to_owned(), target.secret_path.clone()));
     request.files.push(FileEntry::new(path, format!("{PRELUDE}{source}").into_bytes()));
+    request.limits = unhurried(request.limits);
     request
 }
 
@@ -31,6 +36,7 @@ pub(super) fn companion(source: &str, target: &Target) -> ExecRequest {
 pub(super) fn attack(probe: &Probe, place: Place, arguments: &[String], target: &Target) -> ExecRequest {
     let mut limits = Limits::default();
     (probe.limits)(&mut limits);
+    let limits = unhurried(limits);
     match place {
         Place::Cold | Place::Loopback | Place::Allowed => {
             let mut request = companion(probe.attack, target);
@@ -50,6 +56,13 @@ pub(super) fn attack(probe: &Probe, place: Place, arguments: &[String], target: 
             language.compile_request(vec![source]).expect("the recipe compiles")
         }
     }
+}
+
+fn unhurried(limits: Limits) -> Limits {
+    let factor =
+        std::env::var(SLOWNESS).ok().map_or(1, |text| text.parse().expect("ROLLCAGE_SLOWNESS is a number"));
+    let (cpu_time, wall_time) = (limits.cpu_time * factor, limits.wall_time * factor);
+    Limits { cpu_time, wall_time, idle_time: limits.idle_time.map(|time| time * factor), ..limits }
 }
 
 fn network(place: Place) -> NetworkAccess {

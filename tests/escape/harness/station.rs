@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::machine::{Traces, Watch};
 use super::modes::{Mode, Supervisor};
 use super::probe::Probe;
+use super::request::SLOWNESS;
 use super::scene::{SECRET, Scene};
 
 /// What a supervisor is told by its environment.
@@ -203,6 +204,7 @@ fn command(mode: &Mode, scene: &Scene, launcher: &Path) -> io::Result<Command> {
         .env("PATH", "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin")
         // For attacks that look into other processes.
         .env("ESCAPE_HOST_SECRET", SECRET)
+        .envs(std::env::var_os(SLOWNESS).map(|factor| (SLOWNESS, factor)))
         .env(STATION, serde_json::to_string(&setup).map_err(io::Error::other)?)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped());
