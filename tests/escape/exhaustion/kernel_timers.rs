@@ -8,11 +8,12 @@ pub(crate) const PROBE: Probe = Probe {
     held: Held::Outcome(|outcome| {
         // Where the machine is small, each user may have so few that they fit the memory.
         let printed = String::from_utf8_lossy(&outcome.stdout.head);
-        match outcome.termination {
-            Termination::LimitExceeded(LimitKind::Memory) => Ok("limit memory".to_owned()),
-            Termination::Exited { code: 0 } if printed.contains("HELD") => Ok(printed.trim().to_owned()),
-            ended => Err(format!("it ended with {ended:?}")),
+        let ended = outcome.termination;
+        if ended == Termination::LimitExceeded(LimitKind::Memory) {
+            return Ok("limit memory".to_owned());
         }
+        let is_refused = ended.is_success() && printed.contains("HELD");
+        if is_refused { Ok(printed.trim().to_owned()) } else { Err(format!("it ended with {ended:?}")) }
     }),
     limits: |limits| limits.memory = ByteSize::mib(12),
     ..Probe::new("kernel_timers", Risk::Exhaustion, ATTACK)

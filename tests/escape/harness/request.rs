@@ -28,7 +28,7 @@ pub(super) fn companion(source: &str, target: &Target) -> ExecRequest {
     let mut request = ExecRequest::new(["python3", PROGRAM]);
     request.env_vars.push(("ESCAPE_SECRET_PATH".to_owned(), target.secret_path.clone()));
     request.files.push(FileEntry::new(path, format!("{PRELUDE}{source}").into_bytes()));
-    request.limits = unhurried(request.limits);
+    request.limits = unhurried(&request.limits);
     request
 }
 
@@ -36,7 +36,7 @@ pub(super) fn companion(source: &str, target: &Target) -> ExecRequest {
 pub(super) fn attack(probe: &Probe, place: Place, arguments: &[String], target: &Target) -> ExecRequest {
     let mut limits = Limits::default();
     (probe.limits)(&mut limits);
-    let limits = unhurried(limits);
+    let limits = unhurried(&limits);
     match place {
         Place::Cold | Place::Loopback | Place::Allowed => {
             let mut request = companion(probe.attack, target);
@@ -58,11 +58,11 @@ pub(super) fn attack(probe: &Probe, place: Place, arguments: &[String], target: 
     }
 }
 
-fn unhurried(limits: Limits) -> Limits {
-    let factor =
-        std::env::var(SLOWNESS).ok().map_or(1, |text| text.parse().expect("ROLLCAGE_SLOWNESS is a number"));
+fn unhurried(limits: &Limits) -> Limits {
+    let factor = std::env::var(SLOWNESS).ok();
+    let factor = factor.map_or(1, |text| text.parse().expect("ROLLCAGE_SLOWNESS is a number"));
     let (cpu_time, wall_time) = (limits.cpu_time * factor, limits.wall_time * factor);
-    Limits { cpu_time, wall_time, idle_time: limits.idle_time.map(|time| time * factor), ..limits }
+    Limits { cpu_time, wall_time, idle_time: limits.idle_time.map(|time| time * factor), ..limits.clone() }
 }
 
 fn network(place: Place) -> NetworkAccess {
