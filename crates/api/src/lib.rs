@@ -12,6 +12,7 @@ pub mod dialects;
 mod eval_report;
 mod exec_report;
 mod exit_codes;
+mod hooks;
 pub mod http;
 mod intercode_report;
 mod network_report;
@@ -38,11 +39,16 @@ pub use datasets::{
 pub use eval_report::{EvalReport, EvalRow, EvalTally, IntervalReport, PassAtKReport};
 pub use exec_report::{EnforcementReport, ExecReport, StreamReport, TerminationReport, UsageReport};
 pub use exit_codes::{ExitCode, run_exit_code};
+pub use hooks::{
+    CheckerConfig, CheckerReply, CheckerRequest, DescribeReply, DescribeRequest, HOOK_VERSION, HookConfig,
+    HookKind, HookReplyError, HookReward, HookTool, RewardJudgement, RewardReply, RewardRequest,
+    RewardTrajectory, ToolReply, ToolRequest, ToolsConfig, hook_line, hook_schema, read_hook_reply,
+};
 pub use intercode_report::{InterCodeDifference, InterCodeEpisodeRow, InterCodeReport};
 pub use network_report::{NetworkEventReport, NetworkReport};
 pub use problem_row::{
-    CheckerRow, LimitsRow, MessageRow, ProblemRow, RoleRow, TestCaseRow, TokensRow, ToolCallRow,
-    problem_row_schema,
+    CheckerProgramRow, CheckerRow, LimitsRow, MessageRow, ProblemRow, RoleRow, TestCaseRow, TokensRow,
+    ToolCallRow, problem_row_schema,
 };
 pub use quantity::{BytesRow, DurationRow, FileRow, SizeRow};
 pub use result_row::{CaseSummary, ResultError, ResultRow};

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use rollcage_judge::{Checker, FloatTolerance, Problem, TestCase, Tests};
+use rollcage_judge::{Checker, CheckerProgram, FloatTolerance, Problem, TestCase, Tests};
 use rollcage_rollout::{Message, Role, Task, ToolCall};
 use rollcage_types::{FileEntry, LimitOverrides, ProblemId, RelativePath, TaskId};
 
 use crate::datasets::DatasetItem;
 use crate::problem_row::{
-    CheckerRow, LimitsRow, MessageRow, ProblemRow, RoleRow, TestCaseRow, TokensRow, ToolCallRow,
+    CheckerProgramRow, CheckerRow, LimitsRow, MessageRow, ProblemRow, RoleRow, TestCaseRow, TokensRow,
+    ToolCallRow,
 };
 use crate::quantity::{BytesRow, DurationRow, FileRow, SizeRow};
 use crate::rows::RowError;
@@ -102,7 +103,7 @@ impl From<&DatasetItem> for ProblemRow {
         let (cases, test_code, prefix, context, checker) = match tests {
             Tests::Cases(cases) => {
                 let cases = cases.iter().map(TestCaseRow::from).collect();
-                (Some(cases), None, None, None, checker_row(*checker))
+                (Some(cases), None, None, None, checker_row(checker))
             }
             Tests::Code { prefix, context, test_code } => {
                 (None, Some(test_code.to_string()), part(prefix), part(context), None)
@@ -209,17 +210,26 @@ impl From<CheckerRow> for Checker {
                 absolute: absolute.unwrap_or_default(),
                 relative: relative.unwrap_or_default(),
             })),
+            CheckerRow::Program(CheckerProgramRow { language, source }) => {
+                let program = CheckerProgram { language: language.into(), source: source.into() };
+                Self::Program(Arc::new(program))
+            }
         }
     }
 }
 
-/// The default is not written.
-fn checker_row(checker: Checker) -> Option<CheckerRow> {
+/// The default is not written, and a row cannot ask for a hook.
+fn checker_row(checker: &Checker) -> Option<CheckerRow> {
     match checker {
-        Checker::Exact => None,
+        Checker::Exact | Checker::Hook => None,
         Checker::Tokens(None) => Some(CheckerRow::Tokens(TokensRow::default())),
         Checker::Tokens(Some(FloatTolerance { absolute, relative })) => {
-            Some(CheckerRow::Tokens(TokensRow { absolute: Some(absolute), relative: Some(relative) }))
+            Some(CheckerRow::Tokens(TokensRow { absolute: Some(*absolute), relative: Some(*relative) }))
+        }
+        Checker::Program(program) => {
+            let CheckerProgram { language, source } = program.as_ref();
+            let (language, source) = (language.to_string(), source.to_string());
+            Some(CheckerRow::Program(CheckerProgramRow { language, source }))
         }
     }
 }

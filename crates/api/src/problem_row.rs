@@ -124,14 +124,29 @@ pub struct TestCaseRow {
     pub expected: BytesRow,
 }
 
-/// How outputs are compared.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// How outputs are compared, or what decides.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CheckerRow {
     /// Equal after trailing white space of the whole output is removed.
     Exact,
     /// Equal token by token; numbers may differ by the tolerance.
     Tokens(TokensRow),
+    /// What this program decides, in a cage of its own.
+    Program(CheckerProgramRow),
+}
+
+/// A program that decides. It is run as `checker input output expected`, the names of three files in its directory: exit
+/// code 0 accepts, 1 and 2 do not, and anything else says that the problem is wrong. A number from 0 to 1 alone on the
+/// first line it prints is the case's score.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CheckerProgramRow {
+    /// The language it is written in.
+    pub language: String,
+    /// Its source text.
+    #[schemars(length(min = 1))]
+    pub source: String,
 }
 
 /// How far two numbers may lie apart; without either field tokens are compared as text.

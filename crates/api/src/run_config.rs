@@ -12,6 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::hooks::{CheckerConfig, HookConfig, ToolsConfig};
 use crate::problem_row::LimitsRow;
 use crate::quantity::DurationRow;
 use crate::suggest;
@@ -27,6 +28,12 @@ pub struct RunConfig {
     pub environment: EnvironmentConfigRow,
     /// Who answers.
     pub policy: PolicyConfig,
+    /// Who decides whether outputs are right; the problems say so unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checker: Option<CheckerConfig>,
+    /// Who carries out tool calls other than `run_code`; goes with `environment.actions: tools`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tools: Option<ToolsConfig>,
     /// What is earned.
     #[serde(default)]
     pub reward: RewardConfig,
@@ -270,9 +277,12 @@ impl TimeoutsConfig {
 }
 
 /// What is earned.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RewardConfig {
+    /// A process of your own, on the host, whose reward takes the place of the judge's score.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hook: Option<HookConfig>,
     /// The weights of its parts.
     pub parts: RewardPartsConfig,
 }
@@ -281,7 +291,7 @@ pub struct RewardConfig {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RewardPartsConfig {
-    /// Of the judge's score.
+    /// Of the judge's score, or of the hook's reward where there is one.
     pub outcome: f64,
     /// Of the share of turns that held an action.
     pub format: f64,
@@ -400,6 +410,15 @@ impl RunConfig {
                 let hint = "a run asks servers or repeats a recording";
                 return Err(refuse(path, "`policy` needs one of `urls` and `recorded`", hint));
             }
+        }
+        let has_tools = self.environment.actions == ActionsConfig::Tools;
+        if self.tools.is_some() && !has_tools {
+            let hint = "add `actions: tools` to `environment`";
+            return Err(refuse(
+                path,
+                "`tools` goes with tool calls, and actions are written otherwise",
+                hint,
+            ));
         }
         let RewardPartsConfig { outcome, format } = self.reward.parts;
         for (name, value) in [("outcome", outcome), ("format", format)] {

@@ -61,7 +61,7 @@ fn judged(
             match step {
                 Step::Compile => judging.compiled(Ok(compile.unwrap().clone())),
                 Step::RunCase(index) => judging.case_finished(index, runs[index].clone()),
-                Step::RunProgram => panic!("the problem has cases"),
+                Step::RunProgram | Step::Check(_) => panic!("the problem has cases that are compared"),
             }
         }
     }

@@ -5,6 +5,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "the ban is for the crate; its tests read files")]
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::fs;
 use std::path::Path;
@@ -83,6 +84,7 @@ fn trajectory() -> TrajectoryRecord {
         failure: None,
         // Needs all 17 digits: read with less care it comes back as its neighbour.
         reward: Some(0.100_000_000_000_000_02),
+        reward_parts: BTreeMap::from([("style".to_owned(), -0.5)]),
         judgement: Some(json!({"verdict": "accepted", "score": 1.0})),
     }
 }

@@ -14,6 +14,7 @@ use rollcage_roots::Roots;
 use rollcage_sandbox::HostConfig;
 
 use crate::failure::Failure;
+use crate::hook_options::hook_failed;
 use crate::host;
 use crate::interrupt::Signals;
 use crate::output;
@@ -186,6 +187,7 @@ pub(crate) fn eval_failed(error: EvalError) -> Failure {
             Failure::bad_input(unknown).with_hint(hint)
         }
         EvalError::Toolchain(error) => toolchain_failed(error),
+        EvalError::Hook(error) => hook_failed(*error),
         EvalError::Store(error) => store_failed(error),
     }
 }
@@ -194,6 +196,7 @@ pub(crate) fn eval_failed(error: EvalError) -> Failure {
 pub(crate) fn rollout_failed(error: RolloutError) -> Failure {
     match error {
         RolloutError::Toolchain(error) => toolchain_failed(error),
+        RolloutError::Hook(error) => hook_failed(*error),
         RolloutError::Store(error) => store_failed(error),
         error @ RolloutError::ConfigChanged { .. } => Failure::bad_input(error).with_hint(
             "a run is resumed with the file and the tasks it was made from; start a new run instead",

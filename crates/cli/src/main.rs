@@ -13,6 +13,7 @@ mod dataset_files;
 mod engine_host;
 mod execute;
 mod failure;
+mod hook_options;
 mod host;
 mod interrupt;
 mod language_files;

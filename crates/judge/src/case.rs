@@ -5,11 +5,11 @@
 
 use rollcage_types::{ByteSize, Captured, ExecOutcome, LimitKind, Termination, Usage};
 
-use crate::checker::{CheckReport, Disclosure};
+use crate::checker::{CheckReport, Decision, Disclosure};
 use crate::judgement::Unscorable;
-use crate::problem::{Problem, Tests};
+use crate::problem::{Checker, Problem, Tests};
 use crate::program::Completion;
-use crate::verdict::Verdict;
+use crate::verdict::{Score, Verdict};
 
 /// What a driver reports of a run: of the compiler, of one case, or of a program with its tests.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,7 +43,7 @@ pub enum CaseFailure {
     Signal(i32),
     /// This limit ended it.
     Limit(LimitKind),
-    /// It printed something else; the case's [`CheckReport`] says where.
+    /// It printed something that its checker does not accept; the case's [`CheckReport`] says where.
     Mismatch,
     /// It exited with code 0 before its tests were through.
     EndedEarly,
@@ -105,7 +105,7 @@ pub struct CaseResult {
     pub stdout: Captured,
     /// Its standard error, cut likewise.
     pub stderr: Captured,
-    /// The comparison of outputs, where there was one.
+    /// What its checker found, where it was asked.
     pub check: Option<CheckReport>,
 }
 
@@ -118,6 +118,15 @@ impl CaseResult {
     /// The verdict on this case alone.
     pub fn verdict(&self) -> Verdict {
         self.failure.map_or(Verdict::Accepted, CaseFailure::verdict)
+    }
+
+    /// What the case earns alone: everything or nothing, unless a checker that is not ours gave it a share.
+    pub fn score(&self) -> Score {
+        match &self.check {
+            Some(CheckReport::Decided(Decision { score, .. })) => *score,
+            Some(CheckReport::Compared(_)) | None if self.is_passed() => Score::ONE,
+            Some(CheckReport::Compared(_)) | None => Score::ZERO,
+        }
     }
 
     /// Why the case did not pass, saying no more about outputs than `disclosure` allows.
@@ -147,16 +156,42 @@ impl CompileReport {
     }
 }
 
+/// A finished run, as far as it is judged.
+#[derive(Debug)]
+pub(crate) enum JudgedRun {
+    /// To the end.
+    Done(CaseResult),
+    /// All but for the checker, which is not ours.
+    ToCheck(UncheckedCase),
+}
+
+/// A case that ended as it should, and whose output somebody else has to look at.
+#[derive(Debug)]
+pub(crate) struct UncheckedCase {
+    /// The whole output.
+    pub(crate) stdout: Vec<u8>,
+    result: CaseResult,
+}
+
+impl UncheckedCase {
+    /// The case, now that its checker has decided.
+    pub(crate) fn decided(self, decision: Decision) -> CaseResult {
+        let failure = (!decision.passed).then_some(CaseFailure::Mismatch);
+        CaseResult { failure, check: Some(CheckReport::Decided(decision)), ..self.result }
+    }
+}
+
 /// Judges one finished run of `problem`.
 pub(crate) fn judge_run(
     problem: &Problem,
     index: usize,
     output: &RunOutput,
     keep: ByteSize,
-) -> Result<CaseResult, Unscorable> {
+) -> Result<JudgedRun, Unscorable> {
     if output.termination == Termination::Cancelled {
         return Err(cancelled());
     }
+    let mut to_check = None;
     let (failure, check) = match (ending_failure(output.termination), &problem.tests) {
         (Some(failure), _) => (Some(failure), None),
         (None, Tests::Code { .. }) => match output.completion {
@@ -168,17 +203,25 @@ pub(crate) fn judge_run(
         (None, Tests::Cases(cases)) => {
             let expected = &cases[index].expected;
             match output.stdout.complete() {
-                Some(stdout) => {
-                    let check = problem.checker.check(expected, &stdout);
-                    ((!check.is_accepted()).then_some(CaseFailure::Mismatch), Some(check))
-                }
-                None => (Some(output_not_kept(&output.stdout, expected.len())?), None),
+                Some(stdout) => match problem.checker.check(expected, &stdout) {
+                    Some(check) => ((!check.is_accepted()).then_some(CaseFailure::Mismatch), Some(check)),
+                    None => {
+                        to_check = Some(stdout.into_owned());
+                        (None, None)
+                    }
+                },
+                None => (Some(output_not_kept(&problem.checker, &output.stdout, expected.len())?), None),
             }
         }
     };
     let (stdout, stderr) = (kept(&output.stdout, keep), kept(&output.stderr, keep));
     let RunOutput { termination, usage, .. } = output;
-    Ok(CaseResult { index, failure, termination: *termination, usage: usage.clone(), stdout, stderr, check })
+    let result =
+        CaseResult { index, failure, termination: *termination, usage: usage.clone(), stdout, stderr, check };
+    Ok(match to_check {
+        None => JudgedRun::Done(result),
+        Some(stdout) => JudgedRun::ToCheck(UncheckedCase { stdout, result }),
+    })
 }
 
 /// Judges the compiler's run. An error means that it was not allowed to finish.
@@ -205,10 +248,18 @@ const fn ending_failure(termination: Termination) -> Option<CaseFailure> {
 }
 
 /// An output with a hole in it cannot be compared. It is the program's fault only if we kept enough of it to
-/// hold everything that was expected.
-fn output_not_kept(stdout: &Captured, expected_bytes: usize) -> Result<CaseFailure, Unscorable> {
+/// hold everything that was expected; what a checker of others would have accepted, nobody here knows.
+fn output_not_kept(
+    checker: &Checker,
+    stdout: &Captured,
+    expected_bytes: usize,
+) -> Result<CaseFailure, Unscorable> {
     let kept_bytes = stdout.head.len() + stdout.tail.len();
-    if kept_bytes > expected_bytes {
+    let is_ours = match checker {
+        Checker::Exact | Checker::Tokens(_) => true,
+        Checker::Program(_) | Checker::Hook => false,
+    };
+    if is_ours && kept_bytes > expected_bytes {
         return Ok(CaseFailure::OutputNotKept);
     }
     Err(Unscorable::infrastructure(
@@ -251,7 +302,9 @@ mod tests {
     #[test]
     fn a_hole_in_the_output_is_charged_to_whoever_made_it() {
         let stdout = Captured { head: vec![b'x'; 10], tail: vec![], bytes_total: 99 };
-        assert_eq!(output_not_kept(&stdout, 9).unwrap(), CaseFailure::OutputNotKept);
-        assert!(!output_not_kept(&stdout, 10).unwrap_err().retryable);
+        let ours = Checker::Exact;
+        assert_eq!(output_not_kept(&ours, &stdout, 9).unwrap(), CaseFailure::OutputNotKept);
+        assert!(!output_not_kept(&ours, &stdout, 10).unwrap_err().retryable);
+        assert!(!output_not_kept(&Checker::Hook, &stdout, 9).unwrap_err().retryable);
     }
 }

@@ -1,4 +1,4 @@
-//! The comparison of an output with the expected one, and what may be said about a difference.
+//! The comparison of an output with the expected one, what others decide in its place, and what may be said of both.
 //!
 //! Works on bytes: a program owes nobody UTF-8. White space is ASCII white space, so that a character of some
 //! alphabet never disappears. Every report is bounded, and says no more than its [`Disclosure`] allows.
@@ -6,12 +6,34 @@
 use std::fmt::Write as _;
 
 use crate::problem::{Checker, FloatTolerance};
+use crate::verdict::Score;
 
-/// How an output compares with the expected one.
+/// What is known of an output beside the expected one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CheckReport {
-    /// The first difference; `None` when the checker accepts.
-    pub difference: Option<Difference>,
+pub enum CheckReport {
+    /// It was compared here. Holds the first difference; `None` when there is none.
+    Compared(Option<Difference>),
+    /// Somebody else decided.
+    Decided(Decision),
+}
+
+/// What a checker that is not ours decided of one output.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// Whether the output passes.
+    pub passed: bool,
+    /// What the case earns.
+    pub score: Score,
+    /// Its words. They may name the expected output.
+    pub message: Option<String>,
+}
+
+impl Decision {
+    /// A decision whose score, unless given, is everything for an output that passes and nothing for one that does not.
+    pub fn new(passed: bool, score: Option<Score>, message: Option<String>) -> Self {
+        let score = score.unwrap_or(if passed { Score::ONE } else { Score::ZERO });
+        Self { passed, score, message }
+    }
 }
 
 /// The first place where two outputs differ.
@@ -49,32 +71,57 @@ pub enum Disclosure {
 const EXCERPT_BYTES_MAX: usize = 120;
 
 impl Checker {
-    /// Compares `got` with `expected`.
-    pub fn check(&self, expected: &[u8], got: &[u8]) -> CheckReport {
+    /// Compares `got` with `expected`; `None` where that is for others to decide.
+    pub fn check(&self, expected: &[u8], got: &[u8]) -> Option<CheckReport> {
         let difference = match self {
             Self::Exact => exact_difference(trim_end(expected), trim_end(got)),
             Self::Tokens(tolerance) => token_difference(expected, got, tolerance.as_ref()),
+            Self::Program(_) | Self::Hook => return None,
         };
-        CheckReport { difference }
+        Some(CheckReport::Compared(difference))
     }
 }
 
 impl CheckReport {
     /// Whether the checker accepts the output.
     pub const fn is_accepted(&self) -> bool {
-        self.difference.is_none()
+        match self {
+            Self::Compared(difference) => difference.is_none(),
+            Self::Decided(decision) => decision.passed,
+        }
     }
 
-    /// The difference in one sentence for people and models; `None` when there is none.
+    /// Why the output is not accepted, in one sentence for people and models; `None` when it is.
     pub fn explain(&self, disclosure: Disclosure) -> Option<String> {
-        let difference = self.difference.as_ref()?;
-        let mut text = match difference.position {
+        match self {
+            Self::Compared(difference) => {
+                difference.as_ref().map(|difference| difference.explain(disclosure))
+            }
+            Self::Decided(decision) => (!decision.passed).then(|| decision.explain(disclosure)),
+        }
+    }
+}
+
+impl Decision {
+    /// A checker's words may name what was expected, so they are for those who may see that.
+    fn explain(&self, disclosure: Disclosure) -> String {
+        match (disclosure, &self.message) {
+            (Disclosure::Expected, Some(message)) => format!("the checker rejects the output: {message}"),
+            (Disclosure::Expected, None) | (Disclosure::Position | Disclosure::OwnOutput, _) => {
+                "the checker rejects the output".to_owned()
+            }
+        }
+    }
+}
+
+impl Difference {
+    fn explain(&self, disclosure: Disclosure) -> String {
+        let mut text = match self.position {
             Position::Line(number) => format!("the output differs at line {number}"),
             Position::Token(number) => format!("the output differs at token {number}"),
         };
-        let got =
-            difference.got.as_deref().map_or("it ends there".to_owned(), |got| format!("it has {got:?}"));
-        let expected = difference
+        let got = self.got.as_deref().map_or("it ends there".to_owned(), |got| format!("it has {got:?}"));
+        let expected = self
             .expected
             .as_deref()
             .map_or("nothing more is expected".to_owned(), |expected| format!("{expected:?} is expected"));
@@ -84,7 +131,7 @@ impl CheckReport {
             Disclosure::Expected => write!(text, ": {got}, {expected}"),
         };
         written.expect("writing to a string cannot fail");
-        Some(text)
+        text
     }
 }
 
@@ -210,14 +257,14 @@ mod tests {
             (LOOSE, "inf", "-inf", false),
             (LOOSE, "x=0.5", "x=0.50", false),
         ] {
-            let report = checker.check(expected.as_bytes(), got.as_bytes());
+            let report = checker.check(expected.as_bytes(), got.as_bytes()).unwrap();
             assert_eq!(report.is_accepted(), accepted, "{checker:?} {expected:?} {got:?}");
         }
     }
 
     #[test]
     fn a_difference_is_explained_as_far_as_allowed() {
-        let report = Checker::Exact.check(b"a\nsecret\nc", b"a\nmine\nc");
+        let report = Checker::Exact.check(b"a\nsecret\nc", b"a\nmine\nc").unwrap();
         let say = |disclosure| report.explain(disclosure).unwrap();
         assert_eq!(say(Disclosure::Position), "the output differs at line 2");
         assert_eq!(say(Disclosure::OwnOutput), "the output differs at line 2: it has \"mine\"");
@@ -225,17 +272,33 @@ mod tests {
             say(Disclosure::Expected),
             "the output differs at line 2: it has \"mine\", \"secret\" is expected"
         );
-        let ended = Checker::Tokens(None).check(b"1 2", b"1");
+        let ended = Checker::Tokens(None).check(b"1 2", b"1").unwrap();
         assert_eq!(
             ended.explain(Disclosure::Expected).unwrap(),
             "the output differs at token 2: it ends there, \"2\" is expected"
         );
-        assert_eq!(Checker::Exact.check(b"a", b"a").explain(Disclosure::Expected), None);
+        assert_eq!(Checker::Exact.check(b"a", b"a").unwrap().explain(Disclosure::Expected), None);
+    }
+
+    #[test]
+    fn a_decision_of_others_is_told_to_those_who_may_see_what_was_expected() {
+        let decision = Decision::new(false, None, Some("42 is expected".to_owned()));
+        assert_eq!(decision.score, Score::ZERO);
+        let report = CheckReport::Decided(decision);
+        assert!(!report.is_accepted());
+        for (disclosure, told) in
+            [(Disclosure::Position, false), (Disclosure::OwnOutput, false), (Disclosure::Expected, true)]
+        {
+            assert_eq!(report.explain(disclosure).unwrap().contains("42"), told, "{disclosure:?}");
+        }
+        let passed = CheckReport::Decided(Decision::new(true, None, Some("fine".to_owned())));
+        assert_eq!((passed.is_accepted(), passed.explain(Disclosure::Expected)), (true, None));
+        assert_eq!(Checker::Hook.check(b"a", b"a"), None);
     }
 
     #[test]
     fn excerpts_are_bounded() {
-        let report = Checker::Exact.check(&[b'x'; 10_000], &[0xff; 10_000]);
+        let report = Checker::Exact.check(&[b'x'; 10_000], &[0xff; 10_000]).unwrap();
         assert!(report.explain(Disclosure::Expected).unwrap().len() < 2000);
     }
 
@@ -246,13 +309,13 @@ mod tests {
             got in prop::collection::vec(prop::sample::select(b"a \n\r".to_vec()), 0..8),
         ) {
             let equal = expected.trim_ascii_end() == got.trim_ascii_end();
-            prop_assert_eq!(Checker::Exact.check(&expected, &got).is_accepted(), equal);
+            prop_assert_eq!(Checker::Exact.check(&expected, &got).unwrap().is_accepted(), equal);
         }
 
         #[test]
         fn checkers_accept_what_is_expected(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
             for checker in [Checker::Exact, Checker::Tokens(None), LOOSE] {
-                prop_assert!(checker.check(&bytes, &bytes).is_accepted());
+                prop_assert!(checker.check(&bytes, &bytes).unwrap().is_accepted());
             }
         }
     }

@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use rollcage_types::ByteSize;
 
-use crate::case::{CaseResult, CompileReport, RunOutput, judge_compile, judge_run};
+use crate::case::{CaseResult, CompileReport, JudgedRun, RunOutput, UncheckedCase, judge_compile, judge_run};
+use crate::checker::Decision;
 use crate::judgement::{Judgement, Scored, Unscorable};
 use crate::problem::{Problem, Tests};
 use crate::verdict::{Score, Verdict};
@@ -20,7 +21,7 @@ pub enum StopRule {
     /// At the first failure, which names the verdict; a failing solution earns nothing.
     #[default]
     FirstFailure,
-    /// Never: a failing solution earns its share of passed cases. The verdict is `PartiallyCorrect` if that
+    /// Never: a failing solution earns its share of passed cases, or the mean of what a checker gave each. The verdict is `PartiallyCorrect` if that
     /// share is above zero and that of the first failure otherwise.
     RunAll,
 }
@@ -61,6 +62,9 @@ pub enum Step {
     RunCase(usize),
     /// Run the program assembled from solution and tests; answered by [`Judging::case_finished`] with index 0.
     RunProgram,
+    /// Have the problem's checker decide on [`Judging::unchecked_output`] of this case, which ran to its end; answered
+    /// by [`Judging::case_checked`].
+    Check(usize),
 }
 
 #[derive(Debug)]
@@ -74,8 +78,20 @@ enum CompileState {
 enum CaseState {
     Waiting,
     Running,
+    /// It ran, and waits for its checker to be asked.
+    Ran(Box<UncheckedCase>),
+    Checking(Box<UncheckedCase>),
     Judged(Box<CaseResult>),
     Failed(Unscorable),
+}
+
+impl CaseState {
+    const fn is_in_work(&self) -> bool {
+        match self {
+            Self::Running | Self::Checking(_) => true,
+            Self::Waiting | Self::Ran(_) | Self::Judged(_) | Self::Failed(_) => false,
+        }
+    }
 }
 
 /// The judging of one solution.
@@ -117,7 +133,7 @@ impl Judging {
             CompileState::Running => return Vec::new(),
             CompileState::Done(_) => {}
         }
-        let running = self.cases.iter().filter(|case| matches!(case, CaseState::Running)).count();
+        let running = self.cases.iter().filter(|case| case.is_in_work()).count();
         let room = self.options.parallel.get().saturating_sub(running);
         let needed = self.decisive().unwrap_or(self.cases.len());
         let mut steps = Vec::new();
@@ -125,12 +141,19 @@ impl Judging {
             if steps.len() == room {
                 break;
             }
-            if matches!(case, CaseState::Waiting) {
-                *case = CaseState::Running;
-                steps.push(match &self.problem.tests {
+            match std::mem::replace(case, CaseState::Running) {
+                CaseState::Waiting => steps.push(match &self.problem.tests {
                     Tests::Cases(_) => Step::RunCase(index),
                     Tests::Code { .. } => Step::RunProgram,
-                });
+                }),
+                CaseState::Ran(unchecked) => {
+                    *case = CaseState::Checking(unchecked);
+                    steps.push(Step::Check(index));
+                }
+                other @ (CaseState::Running
+                | CaseState::Checking(_)
+                | CaseState::Judged(_)
+                | CaseState::Failed(_)) => *case = other,
             }
         }
         steps
@@ -177,20 +200,73 @@ impl Judging {
         );
         let judged =
             result.and_then(|output| judge_run(&self.problem, index, &output, self.options.keep_output));
-        self.cases[index] = match judged {
-            Ok(result) => CaseState::Judged(Box::new(result)),
-            Err(unscorable) => CaseState::Failed(unscorable),
-        };
+        self.settle(
+            index,
+            match judged {
+                Ok(JudgedRun::Done(result)) => CaseState::Judged(Box::new(result)),
+                Ok(JudgedRun::ToCheck(unchecked)) => CaseState::Ran(Box::new(unchecked)),
+                Err(unscorable) => CaseState::Failed(unscorable),
+            },
+        );
+    }
+
+    /// The output that a [`Step::Check`] is about, whole; `None` where none was asked for or it was reported.
+    pub fn unchecked_output(&self, index: usize) -> Option<&[u8]> {
+        match self.cases.get(index)? {
+            CaseState::Checking(unchecked) => Some(&unchecked.stdout),
+            CaseState::Waiting
+            | CaseState::Running
+            | CaseState::Ran(_)
+            | CaseState::Judged(_)
+            | CaseState::Failed(_) => None,
+        }
+    }
+
+    /// Reports what a case's checker decided.
+    ///
+    /// # Panics
+    /// If [`Step::Check`] was not asked for this case, or was reported before.
+    pub fn case_checked(&mut self, index: usize, result: Result<Decision, Unscorable>) {
+        assert!(
+            matches!(self.cases.get(index), Some(CaseState::Checking(_))),
+            "case {index} was reported as checked but is not being checked"
+        );
+        let state = std::mem::replace(&mut self.cases[index], CaseState::Waiting);
+        let CaseState::Checking(unchecked) = state else { unreachable!("asserted above") };
+        self.settle(
+            index,
+            match result {
+                Ok(decision) => CaseState::Judged(Box::new(unchecked.decided(decision))),
+                Err(unscorable) => CaseState::Failed(unscorable),
+            },
+        );
+    }
+
+    /// Reports that work on a case was dropped, whether it ran or was being checked.
+    ///
+    /// # Panics
+    /// If nothing of the case was in work.
+    pub fn case_dropped(&mut self, index: usize) {
+        assert!(
+            self.cases.get(index).is_some_and(CaseState::is_in_work),
+            "case {index} was reported as dropped but nothing of it is in work"
+        );
+        let why = Unscorable::infrastructure("work on it was dropped", true);
+        self.settle(index, CaseState::Failed(why));
+    }
+
+    fn settle(&mut self, index: usize, state: CaseState) {
+        self.cases[index] = state;
         if self.judgement.is_none() {
             self.judgement = self.fold();
         }
     }
 
-    /// Running cases that can no longer change the judgement, by index. They may be cancelled, and must still
-    /// be reported.
+    /// Cases in work that can no longer change the judgement, by index. They may be cancelled, and must still
+    /// be reported: with [`Judging::case_dropped`], if work on them was dropped.
     pub fn cancellable(&self) -> Vec<usize> {
         let Some(decisive) = self.decisive() else { return Vec::new() };
-        let running = |index: &usize| matches!(self.cases[*index], CaseState::Running);
+        let running = |index: &usize| self.cases[*index].is_in_work();
         (decisive + 1..self.cases.len()).filter(running).collect()
     }
 
@@ -207,7 +283,7 @@ impl Judging {
     /// The lowest index known to end the judging: nothing after it is needed, everything before it is.
     fn decisive(&self) -> Option<usize> {
         self.cases.iter().position(|case| match case {
-            CaseState::Waiting | CaseState::Running => false,
+            CaseState::Waiting | CaseState::Running | CaseState::Ran(_) | CaseState::Checking(_) => false,
             CaseState::Failed(_) => true,
             CaseState::Judged(result) => match self.options.stop {
                 StopRule::FirstFailure => !result.is_passed(),
@@ -221,21 +297,23 @@ impl Judging {
         let end = self.decisive().map_or(self.cases.len(), |decisive| decisive + 1);
         for case in &self.cases[..end] {
             match case {
-                CaseState::Waiting | CaseState::Running => return None,
+                CaseState::Waiting | CaseState::Running | CaseState::Ran(_) | CaseState::Checking(_) => {
+                    return None;
+                }
                 CaseState::Failed(unscorable) => {
                     return Some(Judgement::Unscorable(unscorable.clone()));
                 }
                 CaseState::Judged(result) => cases.push(result.as_ref().clone()),
             }
         }
-        let passed = cases.iter().filter(|case| case.is_passed()).count();
+        let earned = Score::mean(cases.iter().map(CaseResult::score), self.cases.len());
         let first_failure = cases.iter().find(|case| !case.is_passed()).map(CaseResult::verdict);
         let (verdict, score) = match (first_failure, self.options.stop) {
-            (None, _) => (Verdict::Accepted, Score::ONE),
+            (None, _) => (Verdict::Accepted, earned),
             (Some(verdict), StopRule::FirstFailure) => (verdict, Score::ZERO),
             (Some(verdict), StopRule::RunAll) => {
-                let verdict = if passed > 0 { Verdict::PartiallyCorrect } else { verdict };
-                (verdict, Score::share(passed, self.cases.len()))
+                let verdict = if earned > Score::ZERO { Verdict::PartiallyCorrect } else { verdict };
+                (verdict, earned)
             }
         };
         let compile = match &self.compile {

@@ -82,6 +82,15 @@ impl Score {
         if whole == 0 { Self::ZERO } else { Self((part as f64 / whole as f64).min(1.0)) }
     }
 
+    /// The mean of `scores`, of which there are `count`; nothing of nothing.
+    pub fn mean(scores: impl Iterator<Item = Self>, count: usize) -> Self {
+        if count == 0 {
+            Self::ZERO
+        } else {
+            Self((scores.map(|score| score.0).sum::<f64>() / count as f64).min(1.0))
+        }
+    }
+
     /// The number.
     pub const fn value(self) -> f64 {
         self.0

@@ -11,10 +11,13 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use rollcage_judge::{
-    Blame, Checker, CompileStep, Completion, Disclosure, JudgeOptions, Judgement, Judging, Problem,
-    RunOutput, Step, StopRule, TestCase, Tests, Unscorable, Verdict,
+    Blame, Checker, CompileStep, Completion, Decision, Disclosure, JudgeOptions, Judgement, Judging, Problem,
+    RunOutput, Score, Step, StopRule, TestCase, Tests, Unscorable, Verdict, program_decision,
 };
-use rollcage_types::{Captured, LimitKind, LimitOverrides, ProblemId, Termination, Usage};
+use rollcage_types::{
+    Captured, Enforcement, ExecOutcome, IsolationLevel, LimitKind, LimitOverrides, NetworkLog, ProblemId,
+    Termination, Usage,
+};
 
 fn problem(tests: Tests) -> Arc<Problem> {
     Arc::new(Problem {
@@ -254,27 +257,35 @@ proptest! {
                         1 => Just(Ending::Slow), 1 => Just(Ending::Broken)], 1..9),
         stop in prop_oneof![Just(StopRule::FirstFailure), Just(StopRule::RunAll)],
         parallel in 1..9_usize,
-        picks in prop::collection::vec(any::<(prop::sample::Index, bool)>(), 16),
+        picks in prop::collection::vec(any::<(prop::sample::Index, bool)>(), 32),
+        is_asked in any::<bool>(),
     ) {
+        // Whoever compares: the judge itself, or a checker that is asked.
+        let problem = if is_asked { asked(endings.len()) } else { cases(endings.len()) };
         let mut judging =
-            Judging::new(cases(endings.len()), CompileStep::NotNeeded, options(stop, parallel));
+            Judging::new(problem, CompileStep::NotNeeded, options(stop, parallel));
         let mut running = Vec::new();
         for (pick, cancels) in picks {
             for step in judging.next_steps() {
-                let Step::RunCase(index) = step else { panic!("{step:?}") };
-                running.push(index);
+                match step {
+                    Step::RunCase(index) => running.push((index, false)),
+                    Step::Check(index) => running.push((index, true)),
+                    Step::Compile | Step::RunProgram => panic!("{step:?}"),
+                }
             }
             prop_assert!(running.len() <= parallel);
             if running.is_empty() {
                 break;
             }
-            let index = running.swap_remove(pick.index(running.len()));
-            let report = if cancels && judging.cancellable().contains(&index) {
-                Ok(ended(Termination::Cancelled, "", Completion::NotRequired))
+            let (index, is_check) = running.swap_remove(pick.index(running.len()));
+            if cancels && judging.cancellable().contains(&index) {
+                judging.case_dropped(index);
+            } else if is_check {
+                let is_right = judging.unchecked_output(index) == Some(b"right".as_slice());
+                judging.case_checked(index, Ok(Decision::new(is_right, None, None)));
             } else {
-                endings[index].report(index)
-            };
-            judging.case_finished(index, report);
+                judging.case_finished(index, endings[index].report(index));
+            }
         }
         let result = match judging.into_judgement() {
             Some(Judgement::Scored(scored)) => Ok((scored.verdict, scored.score.value(), scored.cases.len())),
@@ -283,4 +294,144 @@ proptest! {
         };
         prop_assert_eq!(result, sequential(&endings, stop));
     }
+}
+
+/// A problem whose checker is somebody else's.
+fn asked(count: usize) -> Arc<Problem> {
+    let mut problem = Arc::unwrap_or_clone(cases(count));
+    problem.ask_hook();
+    Arc::new(problem)
+}
+
+fn decision(passed: bool, score: f64) -> Decision {
+    Decision::new(passed, Score::new(score), None)
+}
+
+#[test]
+fn a_checker_that_is_not_ours_is_asked_about_what_ran_to_its_end() {
+    let mut judging = Judging::new(asked(3), CompileStep::NotNeeded, options(StopRule::FirstFailure, 1));
+    assert_eq!(judging.next_steps(), [Step::RunCase(0)]);
+    assert_eq!(judging.unchecked_output(0), None);
+    judging.case_finished(0, Ok(exited(0, "any output\n")));
+    assert_eq!(judging.next_steps(), [Step::Check(0)], "it counts as one of those at once");
+    assert_eq!(judging.next_steps(), []);
+    assert_eq!(judging.unchecked_output(0), Some(b"any output\n".as_slice()));
+    judging.case_checked(0, Ok(decision(true, 1.0)));
+    assert_eq!(judging.next_steps(), [Step::RunCase(1)]);
+    // Nobody is asked about a program that failed by itself.
+    judging.case_finished(1, Ok(exited(1, "any output\n")));
+    assert_eq!(judging.next_steps(), []);
+    assert_eq!(verdict(&judging), (Verdict::RuntimeError, 0.0));
+}
+
+#[test]
+fn what_a_checker_gives_is_averaged() {
+    let judge = |decisions: &[(bool, f64)], stop| {
+        let count = decisions.len();
+        let mut judging = Judging::new(asked(count), CompileStep::NotNeeded, options(stop, count));
+        for step in judging.next_steps() {
+            let Step::RunCase(index) = step else { panic!("{step:?}") };
+            judging.case_finished(index, Ok(exited(0, "x")));
+        }
+        // Checked in the opposite order, which must not matter.
+        for step in judging.next_steps().into_iter().rev() {
+            let Step::Check(index) = step else { panic!("{step:?}") };
+            let (passed, score) = decisions[index];
+            judging.case_checked(index, Ok(decision(passed, score)));
+        }
+        verdict(&judging)
+    };
+    let all = StopRule::RunAll;
+    assert_eq!(judge(&[(true, 1.0), (true, 0.5)], all), (Verdict::Accepted, 0.75));
+    assert_eq!(judge(&[(true, 1.0), (false, 0.5)], all), (Verdict::PartiallyCorrect, 0.75));
+    assert_eq!(judge(&[(false, 0.0), (false, 0.0)], all), (Verdict::WrongAnswer, 0.0));
+    let first = StopRule::FirstFailure;
+    assert_eq!(judge(&[(true, 0.5), (true, 0.5)], first), (Verdict::Accepted, 0.5));
+    assert_eq!(judge(&[(true, 1.0), (false, 0.5)], first), (Verdict::WrongAnswer, 0.0));
+}
+
+#[test]
+fn a_checker_that_fails_is_nobodys_verdict() {
+    let mut judging = Judging::new(asked(2), CompileStep::NotNeeded, options(StopRule::FirstFailure, 2));
+    judging.next_steps();
+    judging.case_finished(0, Ok(exited(0, "x")));
+    assert_eq!(judging.next_steps(), [Step::Check(0)]);
+    judging.case_checked(0, Err(Unscorable::infrastructure("the hook crashed", false)));
+    assert_eq!(unscorable(&judging).reason, "the hook crashed");
+    assert_eq!(judging.cancellable(), [1]);
+    judging.case_dropped(1);
+    assert_eq!(unscorable(&judging).blame, Blame::Infrastructure);
+}
+
+#[test]
+fn a_check_that_no_longer_matters_can_be_dropped() {
+    let mut judging = Judging::new(asked(2), CompileStep::NotNeeded, options(StopRule::FirstFailure, 2));
+    judging.next_steps();
+    judging.case_finished(1, Ok(exited(0, "x")));
+    assert_eq!(judging.next_steps(), [Step::Check(1)]);
+    judging.case_finished(0, Ok(exited(1, "")));
+    assert_eq!(judging.cancellable(), [1]);
+    judging.case_dropped(1);
+    assert_eq!(verdict(&judging), (Verdict::RuntimeError, 0.0));
+}
+
+fn ended_outcome() -> ExecOutcome {
+    ExecOutcome {
+        termination: Termination::Exited { code: 0 },
+        stdout: Captured::default(),
+        stderr: Captured::default(),
+        usage: Usage::default(),
+        network: NetworkLog::default(),
+        enforcement: Arc::new(Enforcement::nothing(IsolationLevel::Full)),
+        files: Vec::new(),
+        files_omitted: 0,
+    }
+}
+
+#[test]
+fn a_checker_program_decides_only_by_a_clear_sign() {
+    let outcome = |code: u8, stdout: &str, stderr: &str| ExecOutcome {
+        termination: Termination::Exited { code },
+        stdout: Captured::whole(stdout),
+        stderr: Captured::whole(stderr),
+        ..ended_outcome()
+    };
+    for (code, stdout, stderr, passed, score) in [
+        (0, "1\n", "", true, 1.0),
+        (0, "0\nline 3 differs\n", "", false, 0.0),
+        (0, "0.25", "", false, 0.25),
+        (0, "", "ok 3 numbers\n", true, 1.0),
+        (1, "", "wrong answer 1st number differs\n", false, 0.0),
+        (2, "", "wrong output format expected a number\n", false, 0.0),
+    ] {
+        let decision = program_decision(&outcome(code, stdout, stderr)).unwrap();
+        assert_eq!(
+            (decision.passed, decision.score.value()),
+            (passed, score),
+            "{code} {stdout:?} {stderr:?}"
+        );
+    }
+    for (code, stdout, stderr, words) in [
+        (0, "", "", "code 0 and decided nothing"),
+        (0, "accepted\n", "", "decided nothing"),
+        (0, "2\n", "", "the score 2"),
+        (0, "NaN\n", "", "the score NaN"),
+        // What interpreters do when they crash is not a verdict.
+        (
+            1,
+            "1\n",
+            "Traceback (most recent call last):\n",
+            "code 1 and decided nothing; its standard error: Traceback",
+        ),
+        (3, "", "FAIL jury has no answer\n", "code 3"),
+    ] {
+        let refused = program_decision(&outcome(code, stdout, stderr)).unwrap_err();
+        assert_eq!((refused.blame, refused.retryable), (Blame::Problem, false), "{refused}");
+        assert!(refused.reason.contains(words), "{refused}");
+    }
+    let limited =
+        ExecOutcome { termination: Termination::LimitExceeded(LimitKind::CpuTime), ..ended_outcome() };
+    assert!(program_decision(&limited).unwrap_err().reason.contains("cpu_time"));
+    let cancelled = ExecOutcome { termination: Termination::Cancelled, ..ended_outcome() };
+    assert_eq!(program_decision(&cancelled).unwrap_err().blame, Blame::Infrastructure);
 }

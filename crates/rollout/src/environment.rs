@@ -9,6 +9,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use rollcage_types::Limits;
+use serde_json::{Map, Value};
 
 use crate::budget::StopReason;
 use crate::completion::Completion;
@@ -80,6 +81,13 @@ pub enum Effect {
         /// Its standard input.
         stdin: Option<String>,
     },
+    /// Have others carry out this call.
+    CallTool {
+        /// The function.
+        name: String,
+        /// Its arguments.
+        arguments: Map<String, Value>,
+    },
     /// Judge this answer.
     Judge {
         /// The answer.
@@ -125,6 +133,9 @@ impl Environment {
                     Effect::RunCell { code, stdin }
                 }
             }
+            // Its result would be shown to nobody.
+            Intent::Call { .. } if stage == TurnStage::FinalAnswer => Effect::Void(VoidReason::NoAction),
+            Intent::Call { name, arguments } => Effect::CallTool { name, arguments },
             Intent::Answer(answer) => Effect::Judge { answer },
             Intent::AnswerLast => match (&self.last_code, &self.config.dialect.answer) {
                 (Some(code), _) => Effect::Judge { answer: code.clone() },
@@ -153,7 +164,7 @@ impl Environment {
                 None
             }
             TurnOutcome::Answered { judged, .. } => self.take_answer(judged),
-            TurnOutcome::Void { .. } => None,
+            TurnOutcome::Called { .. } | TurnOutcome::Void { .. } => None,
             TurnOutcome::GaveUp => Some(StopReason::PolicyStopped),
         }
     }
@@ -233,6 +244,7 @@ impl Environment {
         let style = &self.config.observation;
         match outcome {
             TurnOutcome::Ran { cell, .. } => Some(self.cell_text(cell)),
+            TurnOutcome::Called { result, .. } => Some(style.tool_text(result)),
             TurnOutcome::Answered { judged, .. } => {
                 let answers_left = self.config.answers_max.get().saturating_sub(self.answers);
                 Some(style.judged_text(judged, answers_left))
@@ -275,6 +287,7 @@ mod tests {
     use super::*;
     use crate::extract::ToolForm;
     use crate::message::ToolCall;
+    use crate::observation::ToolResult;
     use crate::reward::Reward;
 
     fn environment(config: EnvironmentConfig) -> Environment {
@@ -321,6 +334,36 @@ mod tests {
         assert!(messages.iter().all(|message| message.role == Role::Tool));
         assert!(messages[0].content.ends_with("\n2 turns left."));
         assert_eq!(messages[1].content, UNUSED_CALL_TEXT);
+    }
+
+    #[test]
+    fn calls_of_tools_that_others_carry_out_are_told_from_code() {
+        let form = ActionForm::ToolCall(ToolForm { others: vec!["search".into()], ..ToolForm::default() });
+        let dialect = Dialect { form, ..Dialect::fenced(["python"]) };
+        let mut environment = environment(EnvironmentConfig::new(dialect));
+        let call = |name: &str| Completion {
+            tool_calls: vec![ToolCall {
+                id: "a".to_owned(),
+                name: name.to_owned(),
+                arguments: r#"{"query": "rust"}"#.to_owned(),
+            }],
+            ..Completion::text("")
+        };
+        let effect = environment.step(&call("search"), TurnStage::Ordinary);
+        let Effect::CallTool { name, arguments } = effect else { unreachable!("it is {effect:?}") };
+        assert_eq!((name.as_str(), &arguments["query"]), ("search", &Value::from("rust")));
+        let unknown = Effect::Void(VoidReason::UnknownTool { name: "find".to_owned() });
+        assert_eq!(environment.step(&call("find"), TurnStage::Ordinary), unknown);
+        let too_late = Effect::Void(VoidReason::NoAction);
+        assert_eq!(environment.step(&call("search"), TurnStage::FinalAnswer), too_late);
+
+        let result = ToolResult { output: "x".repeat(20_000), error: Some("and no more".to_owned()) };
+        let outcome = TurnOutcome::Called { name, arguments, result };
+        assert_eq!(environment.observe(&outcome), None);
+        let messages = environment.observation(&call("search"), &outcome, None);
+        assert_eq!((messages.len(), messages[0].tool_call_id.as_deref()), (1, Some("a")));
+        assert!(messages[0].content.contains("bytes omitted"));
+        assert!(messages[0].content.ends_with("error: and no more"));
     }
 
     #[test]

@@ -29,11 +29,11 @@ pub use extract::{
 };
 pub use group::{GroupError, RolloutGroup, sample_seed, turn_seed};
 pub use message::{Message, Role, ToolCall};
-pub use observation::{CellResult, Envelope, Feedback, ObservationStyle, SessionState, cut_text};
+pub use observation::{CellResult, Envelope, Feedback, ObservationStyle, SessionState, ToolResult, cut_text};
 pub use reward::{JudgedAnswer, Reward, RewardError, RewardParts, RewardWeights, TrajectoryReward};
 pub use rollout_loop::{
     Action, CellFailure, CellRequest, Event, JudgeRequest, PolicyFailure, PolicyFailureKind, ResumeError,
-    Retries, RolloutLoop, RolloutSpec, SampleRequest, Ticket,
+    Retries, RolloutLoop, RolloutSpec, SampleRequest, Ticket, ToolFailure, ToolRequest,
 };
 pub use task::Task;
 pub use trajectory::{Trajectory, TrajectoryKey, Turn, TurnOutcome, TurnStage, trajectory_reward};

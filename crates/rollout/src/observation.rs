@@ -33,6 +33,15 @@ pub struct CellResult {
     pub session: SessionState,
 }
 
+/// What a tool that others carry out returned. That it says no is a result; that it failed never comes in this form.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ToolResult {
+    /// What it returned.
+    pub output: String,
+    /// What it refuses or could not do, in words for the policy.
+    pub error: Option<String>,
+}
+
 /// What stands around an observation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Envelope {
@@ -103,6 +112,20 @@ impl ObservationStyle {
             lines.push("The interpreter was restarted: what earlier code defined is gone.".to_owned());
         }
         lines.join("\n")
+    }
+
+    /// The text for what a tool returned.
+    pub fn tool_text(&self, result: &ToolResult) -> String {
+        let cut = |text: &str| {
+            let text = cut_text(&Captured::whole(text), self.output_bytes_max.as_usize());
+            text.trim_end_matches('\n').to_owned()
+        };
+        match &result.error {
+            None if result.output.is_empty() => "(no output)".to_owned(),
+            None => cut(&result.output),
+            Some(error) if result.output.is_empty() => format!("error: {}", cut(error)),
+            Some(error) => format!("{}\nerror: {}", cut(&result.output), cut(error)),
+        }
     }
 
     /// The text for an answer that was judged and not the last allowed.

@@ -101,7 +101,7 @@ impl Default for RewardWeights {
 /// A reward with what it is made of.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RewardParts {
-    /// The judged answer's, from 0 to 1; 0 where the policy gave none.
+    /// The judged answer's, from 0 to 1, and 0 where the policy gave none; or what others gave in its place.
     pub outcome: Reward,
     /// The share of turns that held an action.
     pub format: Reward,
@@ -138,6 +138,19 @@ impl TrajectoryReward {
             Self::Unscorable { .. } => None,
         }
     }
+
+    /// The reward with what others gave for the outcome, or the reason why they gave nothing: that is no number either.
+    /// What had no number keeps none.
+    #[must_use]
+    pub fn with_outcome(self, weights: RewardWeights, outcome: Result<Reward, String>) -> Self {
+        match (self, outcome) {
+            (Self::Scored(parts), Ok(outcome)) => {
+                Self::Scored(RewardParts::new(weights, outcome, parts.format))
+            }
+            (Self::Scored(_), Err(reason)) => Self::Unscorable { reason },
+            (unscorable @ Self::Unscorable { .. }, _) => unscorable,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -159,6 +172,17 @@ mod tests {
         assert_eq!(RewardParts::new(weights, Reward(1.0), Reward(0.5)).total, Reward(1.25));
         let absurd = RewardWeights { outcome: Reward(f64::MAX), format: Reward(f64::MAX) };
         assert!(RewardParts::new(absurd, Reward(1.0), Reward(1.0)).total.value().is_finite());
+    }
+
+    #[test]
+    fn an_outcome_of_others_takes_the_place_of_the_judges() {
+        let weights = RewardWeights { outcome: Reward(2.0), format: Reward(0.5) };
+        let scored = TrajectoryReward::Scored(RewardParts::new(weights, Reward::ZERO, Reward(1.0)));
+        let total = |reward: &TrajectoryReward| reward.total().map(Reward::value);
+        assert_eq!(total(&scored.clone().with_outcome(weights, Ok(Reward(-3.0)))), Some(-5.5));
+        assert_eq!(total(&scored.with_outcome(weights, Err("NaN".to_owned()))), None);
+        let lost = TrajectoryReward::Unscorable { reason: "cancelled".to_owned() };
+        assert_eq!(lost.clone().with_outcome(weights, Ok(Reward(1.0))), lost);
     }
 
     #[test]

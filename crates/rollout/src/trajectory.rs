@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rollcage_types::TaskId;
+use serde_json::{Map, Value};
 
 use crate::budget::StopReason;
 use crate::completion::Completion;
 use crate::extract::VoidReason;
 use crate::message::Message;
-use crate::observation::CellResult;
+use crate::observation::{CellResult, ToolResult};
 use crate::reward::{JudgedAnswer, Reward, RewardParts, RewardWeights, TrajectoryReward};
 
 /// What may follow a turn.
@@ -34,6 +35,15 @@ pub enum TurnOutcome {
         stdin: Option<String>,
         /// How it ended.
         cell: CellResult,
+    },
+    /// A tool was called that others carry out.
+    Called {
+        /// The function.
+        name: String,
+        /// Its arguments.
+        arguments: Map<String, Value>,
+        /// What it returned.
+        result: ToolResult,
     },
     /// An answer was judged.
     Answered {
@@ -73,7 +83,10 @@ impl Turn {
     pub fn is_void(&self) -> bool {
         match self.outcome {
             TurnOutcome::Void { .. } => true,
-            TurnOutcome::Ran { .. } | TurnOutcome::Answered { .. } | TurnOutcome::GaveUp => false,
+            TurnOutcome::Ran { .. }
+            | TurnOutcome::Called { .. }
+            | TurnOutcome::Answered { .. }
+            | TurnOutcome::GaveUp => false,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! A trajectory and its turns.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rollcage_types::{Termination, Usage};
@@ -44,6 +45,9 @@ pub struct TrajectoryRecord {
     pub failure: Option<String>,
     /// The reward; absent when there is none, be it for our own failure.
     pub reward: Option<f64>,
+    /// What a reward hook said its reward is made of, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub reward_parts: BTreeMap<String, f64>,
     /// How the last answer was judged, as the wire form of a judgement.
     pub judgement: Option<serde_json::Value>,
 }
@@ -57,6 +61,9 @@ impl Record for TrajectoryRecord {
     fn flaw(&self) -> Option<&'static str> {
         if self.reward.is_some_and(|reward| !reward.is_finite()) {
             return Some("its reward is not a finite number");
+        }
+        if self.reward_parts.values().any(|part| !part.is_finite()) {
+            return Some("a part of its reward is not a finite number");
         }
         match self.status {
             TrajectoryStatus::Finished if self.stop_reason.is_none() => {
@@ -119,9 +126,9 @@ pub struct CompletionRecord {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ActionRecord {
-    /// `code`, `answer`, `void` or `give_up`.
+    /// `code`, `tool`, `answer`, `void` or `give_up`.
     pub kind: String,
-    /// The code or the answer; empty for the other kinds.
+    /// The code, the answer, or a tool call as JSON with `name` and `arguments`; empty for the other kinds.
     pub content: String,
     /// Standard input for the code, where the dialect has a place for it.
     pub stdin: Option<String>,
@@ -165,9 +172,10 @@ impl From<Termination> for TerminationRecord {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OutcomeRecord {
-    /// The kind of outcome, as `rollcage_rollout::TurnOutcome` names it: `ran`, `answered`, `void` or `gave_up`.
+    /// The kind of outcome, as `rollcage_rollout::TurnOutcome` names it: `ran`, `called`, `answered`, `void` or
+    /// `gave_up`.
     pub kind: String,
-    /// Why there was nothing to do, for `void`.
+    /// Why there was nothing to do, for `void`; what a tool refused, for `called`.
     pub why: Option<String>,
     /// How the answer was judged, for `answered`, in the form the driver gives it.
     pub judged: Option<serde_json::Value>,
@@ -175,7 +183,7 @@ pub struct OutcomeRecord {
     pub session: Option<String>,
     /// How the program ended, where one ran.
     pub termination: Option<TerminationRecord>,
-    /// Standard output.
+    /// Standard output, or what a tool returned.
     pub stdout: StreamRecord,
     /// Standard error.
     pub stderr: StreamRecord,

@@ -7,11 +7,11 @@ use std::time::Duration;
 use rollcage_judge::{Blame, Unscorable, Verdict};
 use rollcage_rollout::{
     CellResult, Completion, FinishReason, JudgedAnswer, Message, Reward, Role, SampledTokens, SessionState,
-    TokenUsage, ToolCall, Turn, TurnOutcome, TurnStage, VoidReason,
+    TokenUsage, ToolCall, ToolResult, Turn, TurnOutcome, TurnStage, VoidReason,
 };
-use rollcage_types::{ByteSize, LimitKind, Termination, Usage};
+use rollcage_types::{ByteSize, Captured, LimitKind, Termination, Usage};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::stream::StreamRecord;
 use super::trajectory::{
@@ -53,6 +53,14 @@ pub enum JudgedRecord {
         /// Whether judging again may help.
         retryable: bool,
     },
+}
+
+/// A tool call, as the content of an action holds it.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CallRecord {
+    name: String,
+    arguments: Map<String, Value>,
 }
 
 impl From<&JudgedAnswer> for JudgedRecord {
@@ -204,6 +212,14 @@ impl TurnRecord {
                     },
                 }
             }
+            "called" => {
+                let action = || fail("action.content", &self.action.content);
+                let call: CallRecord =
+                    serde_json::from_str(&self.action.content).map_err(|_unreadable| action())?;
+                let CallRecord { name, arguments } = call;
+                let output = rollcage_rollout::cut_text(&stdout.to_captured(), usize::MAX);
+                TurnOutcome::Called { name, arguments, result: ToolResult { output, error: why.clone() } }
+            }
             "answered" => {
                 let judged = judged.as_ref().and_then(JudgedRecord::from_value);
                 let judged =
@@ -298,6 +314,12 @@ fn outcome_records(outcome: &TurnOutcome) -> (ActionRecord, OutcomeRecord, Optio
                 ..record("ran")
             };
             (ActionRecord { stdin: stdin.clone(), ..action("code", code) }, outcome, Some(usage.into()))
+        }
+        TurnOutcome::Called { name, arguments, result: ToolResult { output, error } } => {
+            let call = CallRecord { name: name.clone(), arguments: arguments.clone() };
+            let content = serde_json::to_string(&call).expect("a JSON object has a JSON form");
+            let stdout = StreamRecord::new(&Captured::whole(output.as_str()));
+            (action("tool", &content), OutcomeRecord { why: error.clone(), stdout, ..record("called") }, None)
         }
         TurnOutcome::Answered { answer, judged } => {
             let judged = Some(JudgedRecord::from(judged).to_value());
@@ -418,12 +440,19 @@ mod tests {
             stdin: Some(String::new()),
             cell: cell(termination),
         };
+        let called = |error| TurnOutcome::Called {
+            name: "search".to_owned(),
+            arguments: Map::from_iter([("query".to_owned(), Value::from("rust \u{1b}"))]),
+            result: ToolResult { output: "found\n".to_owned(), error },
+        };
         let judged = |judged| TurnOutcome::Answered { answer: "x".to_owned(), judged };
         let mut outcomes = vec![
             ran(Termination::Exited { code: 3 }),
             ran(Termination::Signaled { signal: 9 }),
             ran(Termination::Cancelled),
             TurnOutcome::GaveUp,
+            called(None),
+            called(Some("no such page".to_owned())),
             judged(JudgedAnswer::Unscorable(Unscorable::problem("no tests"))),
         ];
         outcomes.extend(LimitKind::ALL.map(|kind| ran(Termination::LimitExceeded(kind))));

@@ -17,6 +17,7 @@ use crate::cage_options::CageOptions;
 use crate::dataset_files::{DatasetFile, ReadOptions, load_samples};
 use crate::engine_host::{OnSignal, StoreOption, SyncOption, eval_failed, with_engine};
 use crate::failure::Failure;
+use crate::hook_options::{self, HookOptions};
 use crate::language_files::LanguagesOption;
 use crate::output;
 use crate::progress::Bar;
@@ -56,6 +57,8 @@ pub(crate) struct Args {
     pub(crate) sync: SyncOption,
     #[command(flatten)]
     pub(crate) languages: LanguagesOption,
+    #[command(flatten)]
+    pub(crate) hooks: HookOptions,
     #[command(flatten)]
     pub(crate) root: RootOption,
     #[command(flatten)]
@@ -117,6 +120,9 @@ store failed.";
 /// Runs the command.
 pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
     if args.dataset == eval_intercode::DATASET {
+        if args.hooks.is_named() {
+            return Err(Failure::usage("--checker-hook: the episodes are judged as they were recorded"));
+        }
         return eval_intercode::run(args);
     }
     let mut dataset = DatasetFile::find(&args.dataset, args.data.as_deref(), &args.read)?;
@@ -128,10 +134,11 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
         return eval_policy::run(args, &dataset);
     };
     let set = args.languages.load()?;
-    let items = dataset.load()?;
+    let mut items = dataset.load()?;
+    let metas = args.hooks.ask_in(&mut items);
     let samples = samples(args, solutions, items)?;
     let store = args.store.open(args.sync)?;
-    let config = json!({"dataset": args.dataset, "solutions": solutions, "limit": args.limit});
+    let config = json!({"dataset": args.dataset, "solutions": solutions, "limit": args.limit, "checker": args.hooks.config()?});
     let bar = Bar::new(samples.len());
     let mut tally = EvalTally::new(Disclosure::Expected);
     let mut worst = ExitCode::Success;
@@ -147,7 +154,10 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
                     ControlFlow::Continue(())
                 };
                 let options = JudgeOptions::default();
-                eval(&engine, samples, options, recording, progress, take).await.map_err(eval_failed)
+                let engine = args.hooks.start(engine, metas).await?;
+                let judged = eval(&engine, samples, options, recording, progress, take).await;
+                hook_options::stop(&engine).await;
+                judged.map_err(eval_failed)
             }
         });
     bar.finish();

@@ -23,7 +23,7 @@ use crate::failure::Failure;
 pub(super) fn run(args: &Args, dataset: &DatasetFile) -> Result<u8, Failure> {
     let set = args.languages.load()?;
     // The path is relative to the current directory, and so are the plan's.
-    let plan = RolloutPlan::load(&config(args, dataset), Path::new(""), &set).map_err(plan_failed)?;
+    let plan = RolloutPlan::load(&config(args, dataset)?, Path::new(""), &set).map_err(plan_failed)?;
     note_refused(&plan.refused);
     let store = args.store.open(args.sync)?;
     let result = carry_out(
@@ -54,13 +54,13 @@ pub(super) fn run(args: &Args, dataset: &DatasetFile) -> Result<u8, Failure> {
     Ok(code.number())
 }
 
-fn config(args: &Args, dataset: &DatasetFile) -> RunConfig {
+fn config(args: &Args, dataset: &DatasetFile) -> Result<RunConfig, Failure> {
     let PolicyOptions { policy, model, samples, temperature, max_tokens, top_p, seed, attempts, concurrency } =
         &args.policy;
     // Room for one completion and a prompt of any published data set.
     const PROMPT_TOKENS_MAX: u32 = 65_536;
     let context = max_tokens.saturating_add(PROMPT_TOKENS_MAX);
-    RunConfig {
+    Ok(RunConfig {
         tasks: TasksConfig {
             path: dataset.path.display().to_string(),
             format: dataset.options.format.clone(),
@@ -83,6 +83,8 @@ fn config(args: &Args, dataset: &DatasetFile) -> RunConfig {
             attempts: *attempts,
             ..PolicyConfig::default()
         },
+        checker: args.hooks.config()?,
+        tools: None,
         reward: RewardConfig::default(),
         group: GroupConfig { size: *samples },
         budget: BudgetConfig {
@@ -94,5 +96,5 @@ fn config(args: &Args, dataset: &DatasetFile) -> RunConfig {
         },
         seed: *seed,
         output: OutputConfig::default(),
-    }
+    })
 }

@@ -13,6 +13,7 @@ use crate::cage_options::CageOptions;
 use crate::dataset_files::{DatasetFile, ReadOptions, load_samples};
 use crate::engine_host::{OnSignal, eval_failed, toolchain_failed, with_engine};
 use crate::failure::Failure;
+use crate::hook_options::{self, HookOptions};
 use crate::language_files::{self, LanguagesOption};
 use crate::progress::Bar;
 use crate::root_option::RootOption;
@@ -57,6 +58,8 @@ pub(crate) struct Args {
     #[command(flatten)]
     languages: LanguagesOption,
     #[command(flatten)]
+    hooks: HookOptions,
+    #[command(flatten)]
     root: RootOption,
     #[command(flatten)]
     cages: CageOptions,
@@ -74,6 +77,7 @@ const EXAMPLES: &str = "\
 Examples:
   rollcage judge samples.jsonl --problems problems.jsonl -l python
   rollcage judge samples.jsonl --dataset humaneval --data data --json
+  rollcage judge samples.jsonl --problems problems.jsonl --checker-hook 'python3 check.py'
   echo '{\"code\": \"print(1)\", \"test_cases\": [{\"input\": \"\", \"output\": \"1\"}]}' |
     rollcage judge --protocol agnostics -l lua
 
@@ -92,6 +96,9 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
 }
 
 fn serve(args: &Args) -> Result<u8, Failure> {
+    if args.hooks.is_named() {
+        return Err(Failure::usage("--checker-hook goes with a file of problems, not with --protocol"));
+    }
     let set = args.languages.load()?;
     let language = language_files::find(&set, args.lang.as_deref().unwrap_or_default())?;
     let detail = if args.finegrained { AgnosticsDetail::EveryTest } else { AgnosticsDetail::FirstFailure };
@@ -122,7 +129,8 @@ fn judge_file(args: &Args) -> Result<u8, Failure> {
     if let Some(word) = &args.lang {
         language_files::find(&set, word)?;
     }
-    let items = dataset.load()?;
+    let mut items = dataset.load()?;
+    let metas = args.hooks.ask_in(&mut items);
     let path = args.samples.as_deref().context("clap requires SAMPLES").map_err(Failure::infrastructure)?;
     let samples = load_samples(path, &items, args.lang.as_deref())?;
     let options = JudgeOptions {
@@ -141,7 +149,10 @@ fn judge_file(args: &Args) -> Result<u8, Failure> {
             async move {
                 let progress = |progress: &EvalProgress<'_>| bar.judged(progress);
                 let take = |evaluated: Evaluated| results.take(&evaluated);
-                eval(&engine, samples, options, None, progress, take).await.map_err(eval_failed)
+                let engine = args.hooks.start(engine, metas).await?;
+                let judged = eval(&engine, samples, options, None, progress, take).await;
+                hook_options::stop(&engine).await;
+                judged.map_err(eval_failed)
             }
         },
     );

@@ -11,6 +11,7 @@ mod compile_once;
 mod datasets;
 mod eval;
 mod harness;
+mod hooks;
 mod humaneval_x;
 mod judge;
 mod policy_server;

@@ -18,6 +18,7 @@ use rollcage_types::IsolationLevel;
 use tokio::sync::{OnceCell, Semaphore};
 
 use super::cages::{Cages, Started};
+use super::hook::CheckerHook;
 use super::toolchain::{Toolchain, ToolchainError};
 
 /// Where time went.
@@ -46,6 +47,7 @@ impl AddAssign for Spent {
 #[derive(Clone, Debug)]
 pub struct Engine {
     shared: Arc<Shared>,
+    checker: Option<CheckerHook>,
 }
 
 /// Set once it has been asked.
@@ -71,7 +73,19 @@ impl Engine {
         let first = Started::new(Host::start(&config)?);
         let permits = Arc::new(Semaphore::new(first.host.slots()));
         let (others, toolchains) = (Mutex::default(), Mutex::default());
-        Ok(Self { shared: Arc::new(Shared { config, roots, languages, permits, first, others, toolchains }) })
+        let shared = Arc::new(Shared { config, roots, languages, permits, first, others, toolchains });
+        Ok(Self { shared, checker: None })
+    }
+
+    /// The same engine, which asks this hook about problems whose checker is one.
+    #[must_use]
+    pub fn with_checker(self, checker: Option<CheckerHook>) -> Self {
+        Self { checker, ..self }
+    }
+
+    /// Who is asked about problems whose checker is a hook.
+    pub fn checker(&self) -> Option<&CheckerHook> {
+        self.checker.as_ref()
     }
 
     /// The languages it runs.

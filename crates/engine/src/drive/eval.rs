@@ -14,6 +14,7 @@ use serde_json::Value;
 use tokio::task::JoinSet;
 
 use super::engine::Engine;
+use super::hook::HookError;
 use super::judge::{Judged, judge};
 use super::rollout::create_run;
 use super::toolchain::ToolchainError;
@@ -76,13 +77,16 @@ pub enum EvalError {
     /// A language cannot be used here.
     #[error(transparent)]
     Toolchain(#[from] ToolchainError),
+    /// The checker hook was given up.
+    #[error(transparent)]
+    Hook(Box<HookError>),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 /// Judges every sample, in whatever order cages are free, and hands each over in the order of `samples`, until `take`
-/// wants no more. With a recording each judgement is stored as soon as it is there. Dropping the future ends
+/// wants no more or the checker hook is given up. With a recording each judgement is stored as soon as it is there. Dropping the future ends
 /// everything in work.
 pub async fn eval(
     engine: &Engine,
@@ -102,7 +106,7 @@ pub async fn eval(
     let mut in_work = JoinSet::new();
     // Judged before their turn, by place; and whose turn it is.
     let (mut early, mut turn) = (BTreeMap::new(), 0);
-    let mut status = RunStatus::Finished;
+    let (mut status, mut given_up) = (RunStatus::Finished, None);
     'judging: loop {
         while in_work.len() < in_work_max {
             let Some((place, sample)) = waiting.next_if(|(place, _)| *place < turn + AHEAD_MAX) else {
@@ -122,6 +126,11 @@ pub async fn eval(
         if let Some(keeper) = &keeper {
             keeper.keep(&sample, &judged.judgement).await?;
         }
+        given_up = engine.checker().and_then(|checker| checker.hook().given_up().cloned());
+        if given_up.is_some() {
+            status = RunStatus::Interrupted;
+            break;
+        }
         let verdict = match &judged.judgement {
             Judgement::Scored(scored) => Some(scored.verdict),
             Judgement::Unscorable(_) => None,
@@ -140,7 +149,7 @@ pub async fn eval(
     if let Some(keeper) = &keeper {
         keeper.store.finish_run(&keeper.run_id, status).await?;
     }
-    Ok(())
+    given_up.map_or(Ok(()), |error| Err(EvalError::Hook(Box::new(error))))
 }
 
 /// The language of each sample, by the word its sample has for it; none lacks a toolchain.

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rollcage_judge::{
-    CompileStep, Completion, JudgeOptions, Judgement, Judging, Problem, RunOutput, Step, Tests, Unscorable,
+    CompileStep, Completion, Decision, JudgeOptions, Judgement, Judging, Problem, RunOutput, Step, Tests,
+    Unscorable,
 };
 use rollcage_language::Language;
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::cages::Cages;
+use super::check::check_case;
 use super::compile::{Compilation, Compiled};
 use super::engine::{Engine, Spent};
 use super::request::{Trial, draw_token};
@@ -23,14 +25,20 @@ pub struct Judged {
     pub spent: Spent,
 }
 
-/// One finished run of a case.
-struct CaseRun {
+/// Finished work on one case.
+struct CaseWork {
     index: usize,
-    result: Result<RunOutput, Unscorable>,
+    done: CaseDone,
     spent: Spent,
 }
 
-/// Judges `solution`: compiles it at most once and runs each case in a fresh cage. Dropping the future ends all of them.
+enum CaseDone {
+    Ran(Result<RunOutput, Unscorable>),
+    Checked(Result<Decision, Unscorable>),
+}
+
+/// Judges `solution`: compiles it at most once, runs each case in a fresh cage, and asks whoever else decides. Dropping
+/// the future ends all of it.
 pub async fn judge(
     engine: &Engine,
     problem: &Arc<Problem>,
@@ -58,7 +66,7 @@ pub async fn judge(
         if trial.language.compile_command().is_some() { CompileStep::Needed } else { CompileStep::NotNeeded };
     let mut judging = Judging::new(Arc::clone(problem), needs_compiler, options);
     let mut compiled: Option<Arc<Compiled>> = None;
-    let mut runs = JoinSet::new();
+    let mut work = JoinSet::new();
     let mut open: BTreeMap<usize, AbortHandle> = BTreeMap::new();
     loop {
         for step in judging.next_steps() {
@@ -73,30 +81,43 @@ pub async fn judge(
                 }
                 Step::RunCase(index) => Some(index),
                 Step::RunProgram => None,
+                Step::Check(index) => {
+                    let stdout = judging.unchecked_output(index).expect("its check was asked for").to_vec();
+                    let (engine, problem) = (engine.clone(), Arc::clone(problem));
+                    let check = async move {
+                        let (decision, spent) = check_case(&engine, &problem, index, stdout).await;
+                        CaseWork { index, done: CaseDone::Checked(decision), spent }
+                    };
+                    open.insert(index, work.spawn(check));
+                    continue;
+                }
             };
             let (cages, trial, compiled) = (cages.clone(), Arc::clone(&trial), compiled.clone());
             let run = async move { run_case(&cages, &trial, case, compiled.as_deref()).await };
-            open.insert(case.unwrap_or(0), runs.spawn(run));
+            open.insert(case.unwrap_or(0), work.spawn(run));
         }
         for index in judging.cancellable() {
             if let Some(run) = open.remove(&index) {
                 run.abort();
-                judging.case_finished(index, Err(Unscorable::infrastructure("it is not needed", false)));
+                judging.case_dropped(index);
             }
         }
         if let Some(judgement) = judging.judgement() {
             return Judged { judgement: judgement.clone(), spent };
         }
         if open.is_empty() {
-            // Compiling was the only step; now there are others.
+            // What was done at once leads to other steps: compiling to runs, runs to checks.
             continue;
         }
-        match runs.join_next().await {
+        match work.join_next().await {
             Some(Ok(run)) => {
                 // One that was aborted may have finished first; it has been reported.
                 if open.remove(&run.index).is_some() {
                     spent += run.spent;
-                    judging.case_finished(run.index, run.result);
+                    match run.done {
+                        CaseDone::Ran(result) => judging.case_finished(run.index, result),
+                        CaseDone::Checked(result) => judging.case_checked(run.index, result),
+                    }
                 }
             }
             Some(Err(failed)) if failed.is_panic() => std::panic::resume_unwind(failed.into_panic()),
@@ -149,13 +170,21 @@ async fn compile(
     }
 }
 
-async fn run_case(cages: &Cages, trial: &Trial, case: Option<usize>, compiled: Option<&Compiled>) -> CaseRun {
+async fn run_case(
+    cages: &Cages,
+    trial: &Trial,
+    case: Option<usize>,
+    compiled: Option<&Compiled>,
+) -> CaseWork {
     let index = case.unwrap_or(0);
     match cages.run(trial.run_request(case, compiled)).await {
         Ok(ran) => {
             let spent = Spent { queue: ran.queue, run: ran.run, ..Spent::default() };
-            CaseRun { index, result: Ok(trial.run_output(ran.outcome)), spent }
+            CaseWork { index, done: CaseDone::Ran(Ok(trial.run_output(ran.outcome))), spent }
         }
-        Err(error) => CaseRun { index, result: trial.not_run(&error, compiled), spent: Spent::default() },
+        Err(error) => {
+            let done = CaseDone::Ran(trial.not_run(&error, compiled));
+            CaseWork { index, done, spent: Spent::default() }
+        }
     }
 }

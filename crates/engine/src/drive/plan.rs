@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use rollcage_api::{
     ActionsConfig, AnswerConfig, CodeConfig, ColumnMapping, ColumnsError, DatasetItem, FeedbackConfig,
-    PolicyConfig, RefusedRow, RunConfig, SessionConfig, TasksConfig, TimeoutsConfig,
+    HookKind, PolicyConfig, RefusedRow, RunConfig, SessionConfig, TasksConfig, TimeoutsConfig,
 };
 use rollcage_language::{Language, LanguageSet, UnknownLanguage};
 use rollcage_rollout::{
@@ -18,9 +18,10 @@ use rollcage_rollout::{
     Retries, Reward, RewardError, RewardWeights, Task, ToolForm,
 };
 use rollcage_types::{IsolationLevel, LimitOverrides};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::dataset_file::{DatasetError, DatasetOptions, LoadedDataset, Unjudgeable, load_dataset};
+use super::hook::HookSpec;
 use crate::policy::{
     OpenAiConfig, OpenAiPolicy, Policy, PolicySetupError, RecordedPolicy, RetryPlan, Sampling, Timeouts,
     TranscriptError,
@@ -44,6 +45,19 @@ pub struct TaskInLanguage {
     pub language: Arc<Language>,
     /// The rules.
     pub environment: Arc<EnvironmentConfig>,
+    /// What its author keeps with it, for hooks to read.
+    pub meta: Arc<Map<String, Value>>,
+}
+
+/// The operator's own processes that take part in a run.
+#[derive(Clone, Debug, Default)]
+pub struct HookPlan {
+    /// Decides whether outputs are right.
+    pub checker: Option<HookSpec>,
+    /// Carries out tool calls.
+    pub tools: Option<HookSpec>,
+    /// Says what trajectories earn.
+    pub reward: Option<HookSpec>,
 }
 
 /// Everything a run needs.
@@ -71,6 +85,8 @@ pub struct RolloutPlan {
     pub retries: Retries,
     /// How the reward is added up.
     pub reward: RewardWeights,
+    /// Who else takes part.
+    pub hooks: HookPlan,
     /// Samples of each task.
     pub group_size: u32,
     /// Trajectories at once.
@@ -141,7 +157,19 @@ const ANSWER_ARGUMENT: &str = "answer";
 impl RolloutPlan {
     /// Makes a plan of a run file that lies in `directory`. Reads the files it names; connects to nothing.
     pub fn load(config: &RunConfig, directory: &Path, languages: &LanguageSet) -> Result<Self, PlanError> {
-        let RunConfig { tasks, environment, policy, reward, group, budget, seed, output: _ } = config;
+        let RunConfig {
+            tasks,
+            environment,
+            policy,
+            checker,
+            tools: tool_hook,
+            reward,
+            group,
+            budget,
+            seed,
+            output: _,
+        } = config;
+        let hook = |kind, config| HookSpec::from_config(kind, config, directory);
         let path = directory.join(&tasks.path);
         let LoadedDataset { items, refused, hash: tasks_hash } = load_dataset(&path, &options(tasks)?)?;
         if items.is_empty() {
@@ -184,6 +212,11 @@ impl RolloutPlan {
             reward: RewardWeights {
                 outcome: weight(reward.parts.outcome)?,
                 format: weight(reward.parts.format)?,
+            },
+            hooks: HookPlan {
+                checker: checker.as_ref().map(|checker| hook(HookKind::Checker, &checker.hook)),
+                tools: tool_hook.as_ref().map(|tools| hook(HookKind::Tool, &tools.hook)),
+                reward: reward.hook.as_ref().map(|config| hook(HookKind::Reward, config)),
             },
             group_size: group.size.get(),
             concurrency: usize::try_from(budget.concurrency.get()).unwrap_or(usize::MAX),
@@ -235,11 +268,16 @@ fn plan_tasks(
         let rules = by_language
             .entry(language.name.clone())
             .or_insert_with(|| Arc::new(environment_rules(config, language, cell_limits)));
-        let problem = Arc::new(item.task.problem.for_whole_programs());
+        let mut problem = item.task.problem.for_whole_programs();
+        if config.checker.is_some() {
+            problem.ask_hook();
+        }
+        let problem = Arc::new(problem);
         planned.push(TaskInLanguage {
             task: Arc::new(Task { problem, ..item.task.clone() }),
             language: Arc::clone(language),
             environment: Arc::clone(rules),
+            meta: Arc::new(item.meta),
         });
     }
     Ok(planned)
@@ -300,7 +338,7 @@ fn tools(config: &RunConfig) -> Vec<Value> {
             "function": {"name": name, "description": description, "parameters": parameters},
         })
     };
-    let ToolForm { function, code_argument, stdin_argument, text_tag: _ } = ToolForm::default();
+    let ToolForm { function, code_argument, stdin_argument, text_tag: _, others: _ } = ToolForm::default();
     let properties = json!({
         code_argument.as_str(): {"type": "string", "description": "the code"},
         stdin_argument.as_str(): {"type": "string", "description": "its standard input"},

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use rollcage_judge::{
-    Completion, Layout, Placement, Problem, RunOutput, Tests, Unscorable, assemble_sources,
+    Checker, Completion, Layout, Placement, Problem, RunOutput, Tests, Unscorable, assemble_sources,
 };
 use rollcage_language::Language;
 use rollcage_sandbox::SandboxError;
@@ -99,14 +99,22 @@ impl Trial {
             (Tests::Cases(_) | Tests::Code { .. }, _) => (Arc::from([].as_slice()), 0),
         };
         let capture = CapturePlan::default();
-        let head = ByteSize::bytes(expected_bytes as u64 + KEPT_BEYOND_EXPECTED).max(capture.head);
+        let limits = self.language.run_limits(&self.problem.limits);
+        let kept = match &self.problem.checker {
+            Checker::Exact | Checker::Tokens(_) => {
+                ByteSize::bytes(expected_bytes as u64 + KEPT_BEYOND_EXPECTED)
+            }
+            // What such a checker accepts may be of any length.
+            Checker::Program(_) | Checker::Hook => limits.output,
+        };
+        let head = kept.max(capture.head);
         let collect = match self.token {
             Some(_) => Collect::Files(vec![proof_path()]),
             None => Collect::Nothing,
         };
         ExecRequest {
             stdin,
-            limits: self.language.run_limits(&self.problem.limits),
+            limits,
             capture: CapturePlan { head, ..capture },
             collect,
             ..self.language.run_request(files)

@@ -14,7 +14,9 @@ use tokio::task::JoinSet;
 
 use super::clock::now_rfc3339;
 use super::engine::Engine;
+use super::hook::HookError;
 use super::plan::RolloutPlan;
+use super::rollout_hooks::RolloutHooks;
 use super::stop::Stop;
 use super::toolchain::ToolchainError;
 use super::trajectory::{Ended, Shared, drive};
@@ -98,6 +100,9 @@ pub enum RolloutError {
     /// A language cannot be used here.
     #[error(transparent)]
     Toolchain(#[from] ToolchainError),
+    /// A hook cannot be used.
+    #[error(transparent)]
+    Hook(#[from] Box<HookError>),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -143,6 +148,7 @@ pub async fn rollout(
     progress: impl Fn(&RolloutProgress<'_>) + Send + Sync + 'static,
 ) -> Result<RolloutResult, RolloutError> {
     let fingerprint = engine.fingerprint(&plan.languages()).await?;
+    let hooks = RolloutHooks::start(&plan).await.map_err(Box::new)?;
     let fingerprint_id = store.put_fingerprint(&fingerprint).await?;
     let (run_id, resumed) = match start {
         RunStart::New(kind) => {
@@ -159,8 +165,8 @@ pub async fn rollout(
         finished_before: samples - pending.len(),
     });
     let concurrency = plan.concurrency;
-    let shared =
-        Arc::new(Shared { engine: engine.clone(), plan, store: Arc::clone(&store), run_id, stop, progress });
+    let engine = engine.clone().with_checker(hooks.checker.clone());
+    let shared = Arc::new(Shared { engine, plan, hooks, store: Arc::clone(&store), run_id, stop, progress });
     let mut result = RolloutResult {
         run_id: shared.run_id.clone(),
         status: RunStatus::Interrupted,
@@ -170,6 +176,7 @@ pub async fn rollout(
         infrastructure_failure: None,
     };
     let outcome = drive_all(&shared, pending, concurrency, &mut result).await;
+    shared.hooks.stop().await;
     if result.unfinished == 0 {
         result.status = RunStatus::Finished;
     }
@@ -206,10 +213,14 @@ async fn drive_all(
             Some(Err(failed)) if failed.is_panic() => std::panic::resume_unwind(failed.into_panic()),
             Some(Err(_aborted)) => continue,
         };
-        let Ended { trajectory, is_stored, hint } = ended;
+        let Ended { trajectory, is_stored, is_reward_lost, hint } = ended;
         (shared.progress)(&RolloutProgress::SampleEnded { trajectory: &trajectory, is_stored });
         result.unfinished -= usize::from(is_stored);
         match trajectory.stop {
+            _ if is_reward_lost => {
+                result.infrastructure_failure = result.infrastructure_failure.take().or(trajectory.failure);
+                failures_in_a_row += usize::from(!is_stored);
+            }
             StopReason::PolicyFailed => {
                 if result.policy_failure.is_none() {
                     result.policy_failure = trajectory.failure;

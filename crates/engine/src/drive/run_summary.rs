@@ -202,6 +202,7 @@ mod tests {
                 stop_reason: Some("answered".to_owned()),
                 failure: None,
                 reward,
+                reward_parts: std::collections::BTreeMap::new(),
                 judgement: judgement.cloned(),
             });
             assert_eq!(

@@ -3,6 +3,7 @@
 //! Owns the clock of one trajectory and the rule that a turn is in the store before anything follows it. At most
 //! one request is open at a time; abandoning it is dropping it, which ends its cage or its connection.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,7 +12,8 @@ use rollcage_api::{TrajectoryRecord, TurnRecord};
 use rollcage_judge::{Disclosure, JudgeOptions};
 use rollcage_rollout::{
     Action, CellFailure, CellRequest, Event, JudgeRequest, JudgedAnswer, PolicyFailure, PolicyFailureKind,
-    RolloutLoop, RolloutSpec, SampleRequest, StopReason, Trajectory, Turn, TurnOutcome,
+    Reward, RolloutLoop, RolloutSpec, SampleRequest, StopReason, ToolFailure, ToolRequest, Trajectory,
+    TrajectoryReward, Turn, TurnOutcome,
 };
 use rollcage_session::Session;
 use tokio::sync::Mutex;
@@ -19,9 +21,11 @@ use tokio::time::{Instant, sleep_until};
 
 use super::engine::{Engine, Spent};
 use super::error_chain::error_chain;
+use super::hook::RewardFailure;
 use super::judge::judge;
 use super::plan::{RolloutPlan, TaskInLanguage};
 use super::rollout::{Progress, RolloutProgress};
+use super::rollout_hooks::RolloutHooks;
 use super::session_cells::{CellTrouble, open_session, run_cell};
 use super::stop::Stop;
 use super::turn_records;
@@ -32,6 +36,7 @@ use crate::store::{Store, StoreError};
 pub(super) struct Shared {
     pub(super) engine: Engine,
     pub(super) plan: Arc<RolloutPlan>,
+    pub(super) hooks: RolloutHooks,
     pub(super) store: Arc<Store>,
     pub(super) run_id: String,
     pub(super) stop: Stop,
@@ -43,6 +48,8 @@ pub(super) struct Ended {
     pub(super) trajectory: Trajectory,
     /// Whether it is stored as finished. Otherwise its turns are, and it can be resumed.
     pub(super) is_stored: bool,
+    /// Whether a hook failed to say what it earned.
+    pub(super) is_reward_lost: bool,
     /// What the user can do about its failure.
     pub(super) hint: Option<&'static str>,
 }
@@ -95,7 +102,7 @@ pub(super) async fn drive(
         task_index: task_index as u64,
         sample_index,
         run_seed: shared.plan.seed,
-        environment: Arc::clone(&task.environment),
+        environment: Arc::clone(&shared.hooks.environments[task_index]),
         budget: shared.plan.budget,
         retries: shared.plan.retries,
         reward: shared.plan.reward,
@@ -143,14 +150,15 @@ async fn fail(
         Action::Finish(trajectory) => Some(*trajectory),
         Action::Sample(_)
         | Action::RunCell(_)
+        | Action::CallTool(_)
         | Action::Judge(_)
         | Action::Persist(_)
         | Action::ScheduleDeadline { .. }
         | Action::Abandon { .. } => None,
     });
     let trajectory = finished.expect("a loop that is told of a failure finishes");
-    shared.store.finish_trajectory(&turn_records::finished(begun, &trajectory)).await?;
-    Ok(Ended { trajectory, is_stored: true, hint: None })
+    shared.store.finish_trajectory(&turn_records::finished(begun, &trajectory, BTreeMap::new())).await?;
+    Ok(Ended { trajectory, is_stored: true, is_reward_lost: false, hint: None })
 }
 
 impl Driver {
@@ -180,6 +188,7 @@ impl Driver {
                 match action {
                     Action::Sample(request) => self.open = Some(self.sample(request)),
                     Action::RunCell(request) => self.open = Some(self.run_cell(request)),
+                    Action::CallTool(request) => self.open = Some(self.call_tool(request)),
                     Action::Judge(request) => self.open = Some(self.judge(request)),
                     Action::Abandon { ticket: _ } => self.open = None,
                     Action::ScheduleDeadline { at } => self.deadline = Some(self.started + at),
@@ -249,7 +258,7 @@ impl Driver {
                     messages: &request.messages,
                     sampling: &sampling,
                     seed: Some(request.seed),
-                    tools: &shared.plan.tools,
+                    tools: &shared.hooks.functions,
                 })
                 .await;
             let spent = Spent { policy: asked.elapsed(), ..Spent::default() };
@@ -288,6 +297,23 @@ impl Driver {
         })
     }
 
+    fn call_tool(&self, request: ToolRequest) -> Open {
+        let hook = self.shared.hooks.tools.clone().expect("only the tools of a hook are called");
+        let (task, trajectory_id) = (self.task.task.id.to_string(), self.begun.id.clone());
+        Box::pin(async move {
+            let asked = Instant::now();
+            let ToolRequest { ticket, turn, name, arguments } = request;
+            let result = hook.call_tool(&name, &arguments, &task, &trajectory_id, turn).await;
+            let trouble = result
+                .as_ref()
+                .err()
+                .map(|error| Trouble { may_pass: error.is_of_hook(), hint: Some(error.hint()) });
+            let result = result.map_err(|error| ToolFailure { reason: error.to_string() });
+            let spent = Spent { run: asked.elapsed(), ..Spent::default() };
+            Answer { event: Event::ToolFinished { ticket, result }, spent, trouble }
+        })
+    }
+
     fn judge(&self, request: JudgeRequest) -> Open {
         let (engine, task) = (self.shared.engine.clone(), self.task.clone());
         Box::pin(async move {
@@ -315,8 +341,10 @@ impl Driver {
     }
 
     /// Stores the end, unless it is one that a resumed run may turn into a better one.
-    async fn finish(self, trajectory: Trajectory) -> Result<Ended, StoreError> {
+    async fn finish(mut self, mut trajectory: Trajectory) -> Result<Ended, StoreError> {
+        let rewarded = self.ask_reward(&mut trajectory).await;
         let is_stored = match trajectory.stop {
+            _ if !rewarded.is_final => false,
             StopReason::Cancelled => false,
             StopReason::PolicyFailed | StopReason::Infrastructure => {
                 !self.trouble.is_some_and(|trouble| trouble.may_pass)
@@ -338,12 +366,60 @@ impl Driver {
             );
         }
         if is_stored {
-            let record = turn_records::finished(&self.begun, &trajectory);
+            let record = turn_records::finished(&self.begun, &trajectory, rewarded.parts);
             self.shared.store.finish_trajectory(&record).await?;
         }
         let hint = self.trouble.and_then(|trouble| trouble.hint);
-        Ok(Ended { trajectory, is_stored, hint })
+        Ok(Ended { trajectory, is_stored, is_reward_lost: rewarded.is_lost, hint })
     }
+
+    /// Has the reward hook, if there is one, say what a trajectory earned for whose end the policy is answerable. If it
+    /// cannot, there is no number.
+    async fn ask_reward(&mut self, trajectory: &mut Trajectory) -> Rewarded {
+        let mut rewarded = Rewarded { parts: BTreeMap::new(), is_lost: false, is_final: true };
+        let (hook, weights) = match (&self.shared.hooks.reward, &trajectory.reward) {
+            (Some(hook), TrajectoryReward::Scored(_)) => (Arc::clone(hook), self.shared.plan.reward),
+            (Some(_), TrajectoryReward::Unscorable { .. }) | (None, _) => return rewarded,
+        };
+        let (task, meta) = (&self.task.task, &self.task.meta);
+        let reply = tokio::select! {
+            biased;
+            reply = hook.reward(&self.begun.id, task, trajectory, meta) => Some(reply),
+            () = self.shared.stop.requested() => None,
+        };
+        let outcome = match reply {
+            Some(Ok(own)) => {
+                rewarded.parts = own.parts;
+                Ok(own.reward)
+            }
+            Some(Err(failure)) => {
+                if let RewardFailure::Failed(error) = &failure {
+                    rewarded.is_lost = true;
+                    rewarded.is_final = !error.is_of_hook();
+                    self.trouble = Some(Trouble { may_pass: error.is_of_hook(), hint: Some(error.hint()) });
+                }
+                trajectory.failure = Some(failure.to_string());
+                Err(failure.to_string())
+            }
+            // Its turns are stored, so that a resumed run asks again.
+            None => {
+                rewarded.is_final = false;
+                Err("the run was stopped before the reward hook answered".to_owned())
+            }
+        };
+        trajectory.reward = trajectory.reward.clone().with_outcome(weights, outcome);
+        rewarded
+    }
+}
+
+/// What a reward hook left.
+struct Rewarded {
+    /// What the reward is made of.
+    parts: BTreeMap<String, Reward>,
+    /// Whether the hook failed.
+    is_lost: bool,
+    /// Whether asking again would come to the same.
+    is_final: bool,
 }
 
 /// Runs the cells of stored turns again, and confirms that each ended as it had.

@@ -1,9 +1,10 @@
 //! What the store keeps of a trajectory while it is made.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rollcage_api::{JudgedRecord, TimingsRecord, TrajectoryRecord, TrajectoryStatus};
-use rollcage_rollout::{RolloutSpec, Trajectory};
+use rollcage_rollout::{Reward, RolloutSpec, Trajectory};
 
 use super::engine::Spent;
 
@@ -26,17 +27,23 @@ pub(super) fn begun(run_id: &str, spec: &RolloutSpec, language: &str) -> Traject
         stop_reason: None,
         failure: None,
         reward: None,
+        reward_parts: BTreeMap::new(),
         judgement: None,
     }
 }
 
 /// The same trajectory when it is over.
-pub(super) fn finished(begun: &TrajectoryRecord, trajectory: &Trajectory) -> TrajectoryRecord {
+pub(super) fn finished(
+    begun: &TrajectoryRecord,
+    trajectory: &Trajectory,
+    parts: BTreeMap<String, Reward>,
+) -> TrajectoryRecord {
     TrajectoryRecord {
         status: TrajectoryStatus::Finished,
         stop_reason: Some(trajectory.stop.as_str().to_owned()),
         failure: trajectory.failure.clone(),
-        reward: trajectory.reward.total().map(rollcage_rollout::Reward::value),
+        reward: trajectory.reward.total().map(Reward::value),
+        reward_parts: parts.into_iter().map(|(name, part)| (name, part.value())).collect(),
         judgement: trajectory.judged.as_ref().map(|judged| JudgedRecord::from(judged).to_value()),
         ..begun.clone()
     }

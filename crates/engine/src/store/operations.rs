@@ -279,6 +279,7 @@ fn as_begun(mut record: TrajectoryRecord) -> TrajectoryRecord {
     record.stop_reason = None;
     record.failure = None;
     record.reward = None;
+    record.reward_parts.clear();
     record.judgement = None;
     // A policy may choose the language along the way.
     record.language = None;

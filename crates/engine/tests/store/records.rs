@@ -1,5 +1,7 @@
 //! Records to write: enough to tell one from another.
 
+use std::collections::BTreeMap;
+
 use rollcage_api::{
     ActionRecord, BytesRecord, CompletionRecord, FingerprintRecord, JudgementRecord, JudgementResult,
     LimitsRecord, OutcomeRecord, RunKind, RunRecord, RunStatus, StreamRecord, TerminationRecord,
@@ -46,6 +48,7 @@ pub(crate) fn trajectory(task: &str, sample: u32) -> TrajectoryRecord {
         stop_reason: None,
         failure: None,
         reward: None,
+        reward_parts: BTreeMap::new(),
         judgement: None,
     }
 }

@@ -6,6 +6,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde_json::{Map, Value};
+
 use super::answer::NoCode;
 use super::fence::{FencedBlock, Pick, choose_block, fenced_blocks};
 use super::tags::{TagSpan, after_reasoning, tag_spans};
@@ -143,6 +145,13 @@ pub enum Intent {
         code: String,
         /// Standard input, where the form has a place for it.
         stdin: Option<String>,
+    },
+    /// Have others carry out this call.
+    Call {
+        /// The function.
+        name: String,
+        /// Its arguments.
+        arguments: Map<String, Value>,
     },
     /// Judge this.
     Answer(String),
@@ -285,6 +294,9 @@ impl Reader<'_> {
                 return Err(VoidReason::MalformedToolCall { why });
             };
             return self.code_intent(code, call.string(&form.stdin_argument)?);
+        }
+        if form.others.iter().any(|other| other.as_ref() == call.name) {
+            return Ok(Intent::Call { name: call.name, arguments: call.arguments });
         }
         if self.is_give_up(&call.name) {
             return Ok(Intent::GiveUp);

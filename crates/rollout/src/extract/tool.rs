@@ -1,5 +1,7 @@
 //! Actions written as tool calls: the OpenAI field, or JSON between tags in the text.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 
 use super::dialect::VoidReason;
@@ -18,6 +20,8 @@ pub struct ToolForm {
     /// `Some("tool_call")` reads `<tool_call>{"name": …, "arguments": {…}}</tool_call>` from the text;
     /// `None` reads the calls the server parsed.
     pub text_tag: Option<String>,
+    /// Functions that others carry out, by name.
+    pub others: Vec<Arc<str>>,
 }
 
 impl Default for ToolForm {
@@ -27,6 +31,7 @@ impl Default for ToolForm {
             code_argument: "code".to_owned(),
             stdin_argument: "input".to_owned(),
             text_tag: None,
+            others: Vec::new(),
         }
     }
 }

@@ -6,9 +6,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::{Map, Value};
+
 use crate::completion::Completion;
 use crate::message::Message;
-use crate::observation::CellResult;
+use crate::observation::{CellResult, ToolResult};
 use crate::reward::JudgedAnswer;
 use crate::trajectory::{Trajectory, Turn};
 
@@ -43,6 +45,13 @@ pub struct CellFailure {
     pub reason: String,
 }
 
+/// A tool call that could not be carried out. That a tool says no is never one of these.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ToolFailure {
+    /// What went wrong, causes included.
+    pub reason: String,
+}
+
 /// What the loop is told.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
@@ -69,6 +78,13 @@ pub enum Event {
         ticket: Ticket,
         /// How.
         result: Result<CellResult, CellFailure>,
+    },
+    /// A tool call was carried out, or could not be.
+    ToolFinished {
+        /// Of the [`ToolRequest`].
+        ticket: Ticket,
+        /// How.
+        result: Result<ToolResult, ToolFailure>,
     },
     /// An answer was judged.
     Judged {
@@ -125,6 +141,19 @@ pub struct CellRequest {
     pub stdin: Option<String>,
 }
 
+/// A request to whoever carries out tools.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ToolRequest {
+    /// Returned with the answer.
+    pub ticket: Ticket,
+    /// The turn it is for.
+    pub turn: u32,
+    /// The function.
+    pub name: String,
+    /// Its arguments.
+    pub arguments: Map<String, Value>,
+}
+
 /// A request to the judge.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JudgeRequest {
@@ -143,6 +172,8 @@ pub enum Action {
     Sample(SampleRequest),
     /// Run a cell.
     RunCell(CellRequest),
+    /// Have a tool call carried out.
+    CallTool(ToolRequest),
     /// Judge an answer.
     Judge(JudgeRequest),
     /// Make a turn durable and answer [`Event::Persisted`]. Nothing else is asked for until then.

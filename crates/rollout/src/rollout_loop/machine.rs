@@ -8,14 +8,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rollcage_judge::Blame;
+use serde_json::{Map, Value};
 
-use super::event::{Action, CellFailure, CellRequest, Event, PolicyFailure, PolicyFailureKind, Ticket};
+use super::event::{
+    Action, CellFailure, CellRequest, Event, PolicyFailure, PolicyFailureKind, Ticket, ToolFailure,
+    ToolRequest,
+};
 use super::spec::{ResumeError, RolloutSpec};
 use crate::budget::{Ledger, Remaining, StopReason};
 use crate::completion::Completion;
 use crate::environment::{Effect, Environment};
 use crate::message::Message;
-use crate::observation::CellResult;
+use crate::observation::{CellResult, ToolResult};
 use crate::reward::JudgedAnswer;
 use crate::trajectory::{Turn, TurnOutcome, TurnStage};
 
@@ -48,6 +52,12 @@ pub(super) enum State {
         draft: Draft,
         code: String,
         stdin: Option<String>,
+    },
+    Tool {
+        ticket: Ticket,
+        draft: Draft,
+        name: String,
+        arguments: Map<String, Value>,
     },
     Judge {
         ticket: Ticket,
@@ -104,7 +114,10 @@ impl RolloutLoop {
     pub fn cells(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
         self.turns.iter().filter_map(|turn| match &turn.outcome {
             TurnOutcome::Ran { code, stdin, .. } => Some((code.as_str(), stdin.as_deref())),
-            TurnOutcome::Answered { .. } | TurnOutcome::Void { .. } | TurnOutcome::GaveUp => None,
+            TurnOutcome::Called { .. }
+            | TurnOutcome::Answered { .. }
+            | TurnOutcome::Void { .. }
+            | TurnOutcome::GaveUp => None,
         })
     }
 
@@ -120,6 +133,7 @@ impl RolloutLoop {
             Event::Completion { ticket, completion } => self.on_completion(now, ticket, completion),
             Event::PolicyFailed { ticket, failure } => self.on_policy_failed(now, ticket, failure),
             Event::CellFinished { ticket, result } => self.on_cell_finished(now, ticket, result),
+            Event::ToolFinished { ticket, result } => self.on_tool_finished(now, ticket, result),
             Event::Judged { ticket, judged } => self.on_judged(now, ticket, judged),
             Event::Persisted { turn } => self.on_persisted(now, turn),
             Event::Deadline => self.on_deadline(now),
@@ -156,6 +170,17 @@ impl RolloutLoop {
                     CellRequest { ticket, turn: self.turn(), code: code.clone(), stdin: stdin.clone() };
                 self.state = State::Cell { ticket, draft, code, stdin };
                 vec![Action::RunCell(request)]
+            }
+            Effect::CallTool { name, arguments } => {
+                let ticket = self.next_ticket();
+                let request = ToolRequest {
+                    ticket,
+                    turn: self.turn(),
+                    name: name.clone(),
+                    arguments: arguments.clone(),
+                };
+                self.state = State::Tool { ticket, draft, name, arguments };
+                vec![Action::CallTool(request)]
             }
             Effect::Judge { answer } => {
                 let (ticket, action) = self.judge(&answer);
@@ -198,6 +223,29 @@ impl RolloutLoop {
             other @ (State::Start
             | State::Policy { .. }
             | State::Cell { .. }
+            | State::Tool { .. }
+            | State::Judge { .. }
+            | State::Store { .. }
+            | State::LastJudge { .. }
+            | State::Nothing) => self.stay(other),
+        }
+    }
+
+    fn on_tool_finished(
+        &mut self,
+        now: Duration,
+        from: Ticket,
+        result: Result<ToolResult, ToolFailure>,
+    ) -> Vec<Action> {
+        match std::mem::replace(&mut self.state, State::Nothing) {
+            State::Tool { ticket, draft, name, arguments } if ticket == from => match result {
+                Ok(result) => self.complete_turn(now, draft, TurnOutcome::Called { name, arguments, result }),
+                Err(failure) => self.finish(now, StopReason::Infrastructure, Some(failure.reason)),
+            },
+            other @ (State::Start
+            | State::Policy { .. }
+            | State::Cell { .. }
+            | State::Tool { .. }
             | State::Judge { .. }
             | State::Store { .. }
             | State::LastJudge { .. }
@@ -233,6 +281,7 @@ impl RolloutLoop {
             other @ (State::Start
             | State::Policy { .. }
             | State::Cell { .. }
+            | State::Tool { .. }
             | State::Judge { .. }
             | State::Store { .. }
             | State::LastJudge { .. }
@@ -246,6 +295,7 @@ impl RolloutLoop {
             State::Start
             | State::Policy { .. }
             | State::Cell { .. }
+            | State::Tool { .. }
             | State::Judge { .. }
             | State::Store { .. }
             | State::LastJudge { .. }
@@ -255,7 +305,9 @@ impl RolloutLoop {
 
     /// An answer that is being judged was given in time, and judging has limits of its own.
     fn on_deadline(&mut self, now: Duration) -> Vec<Action> {
-        let (State::Policy { ticket, .. } | State::Cell { ticket, .. }) = self.state else {
+        let (State::Policy { ticket, .. } | State::Cell { ticket, .. } | State::Tool { ticket, .. }) =
+            self.state
+        else {
             return Vec::new();
         };
         let at = self.ledger.deadline(&self.spec.budget);
@@ -278,6 +330,7 @@ impl RolloutLoop {
             State::Start
             | State::Policy { .. }
             | State::Cell { .. }
+            | State::Tool { .. }
             | State::Judge { .. }
             | State::LastJudge { .. }
             | State::Nothing => self.stop_short(now, StopReason::Cancelled, None),

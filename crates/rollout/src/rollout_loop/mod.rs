@@ -7,7 +7,7 @@ mod spec;
 
 pub use event::{
     Action, CellFailure, CellRequest, Event, JudgeRequest, PolicyFailure, PolicyFailureKind, SampleRequest,
-    Ticket,
+    Ticket, ToolFailure, ToolRequest,
 };
 pub use machine::RolloutLoop;
 pub use spec::{ResumeError, Retries, RolloutSpec};

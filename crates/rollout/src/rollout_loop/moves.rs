@@ -23,6 +23,7 @@ impl RolloutLoop {
             State::Nothing => return Vec::new(),
             State::Policy { ticket, .. }
             | State::Cell { ticket, .. }
+            | State::Tool { ticket, .. }
             | State::Judge { ticket, .. }
             | State::LastJudge { ticket, .. } => Some(ticket),
             State::Start | State::Store { .. } => None,
@@ -145,6 +146,7 @@ impl RolloutLoop {
             State::Start => self.turns.last().map_or(Duration::ZERO, |turn| turn.elapsed),
             State::Policy { .. }
             | State::Cell { .. }
+            | State::Tool { .. }
             | State::Judge { .. }
             | State::Store { .. }
             | State::LastJudge { .. }

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use rollcage_judge::{Checker, Problem, TestCase, Tests, Verdict};
 use rollcage_rollout::{
-    Action, Budget, CellResult, Completion, Dialect, EnvironmentConfig, Event, JudgedAnswer, Message,
-    Retries, Reward, RewardWeights, Role, RolloutLoop, RolloutSpec, SessionState, Task, TokenUsage,
-    Trajectory, Turn,
+    Action, ActionForm, Budget, CellResult, Completion, Dialect, EnvironmentConfig, Event, JudgedAnswer,
+    Message, Retries, Reward, RewardWeights, Role, RolloutLoop, RolloutSpec, SessionState, Task, TokenUsage,
+    ToolForm, ToolResult, Trajectory, Turn,
 };
 use rollcage_types::{Captured, LimitOverrides, ProblemId, TaskId, Termination, Usage};
 
@@ -57,6 +57,12 @@ pub(crate) fn tagged() -> EnvironmentConfig {
 
 pub(crate) fn fenced() -> EnvironmentConfig {
     EnvironmentConfig::new(Dialect::fenced(["python"]))
+}
+
+/// Code and one other tool, both called.
+pub(crate) fn called() -> EnvironmentConfig {
+    let form = ActionForm::ToolCall(ToolForm { others: vec!["search".into()], ..ToolForm::default() });
+    EnvironmentConfig::new(Dialect { form, ..Dialect::fenced(["python"]) })
 }
 
 /// The pretended interpreter repeats the code.
@@ -115,6 +121,13 @@ pub(crate) fn drive(rollout: &mut RolloutLoop, script: &[Completion], start: Dur
                         ticket: request.ticket,
                         result: Ok(run_cell(&request.code)),
                     });
+                }
+                Action::CallTool(request) => {
+                    asked.push(format!("call {}", request.name));
+                    now += TICK;
+                    let output = serde_json::Value::from(request.arguments).to_string();
+                    let result = Ok(ToolResult { output, error: None });
+                    event = Some(Event::ToolFinished { ticket: request.ticket, result });
                 }
                 Action::Judge(request) => {
                     asked.push(format!("judge {}", request.answer.trim()));

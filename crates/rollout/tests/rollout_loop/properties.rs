@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use crate::driver::{count, counted, drive, fenced, judge, run_cell, spec, tagged};
+use crate::driver::{called, count, counted, drive, fenced, judge, run_cell, spec, tagged};
 use proptest::prelude::*;
 use rollcage_judge::Unscorable;
 use rollcage_rollout::{
     Action, Budget, CellFailure, Completion, EnvironmentConfig, Event, FinalAnswer, FinishReason,
-    JudgedAnswer, PolicyFailure, PolicyFailureKind, RolloutLoop, Ticket,
+    JudgedAnswer, PolicyFailure, PolicyFailureKind, RolloutLoop, Ticket, ToolCall, ToolFailure, ToolResult,
 };
 
 fn completions() -> impl Strategy<Value = Completion> {
@@ -21,12 +21,21 @@ fn completions() -> impl Strategy<Value = Completion> {
         Just("nothing"),
         Just(""),
     ];
-    (texts, any::<bool>(), 1..400_u32, 1..300_u32).prop_map(|(text, is_cut_off, prompt, written)| {
-        Completion {
-            finish: if is_cut_off { FinishReason::Length } else { FinishReason::Stop },
-            ..counted(text, prompt, written)
-        }
-    })
+    let calls = proptest::option::of(prop_oneof![Just("run_code"), Just("search"), Just("find")]);
+    (texts, calls, any::<bool>(), 1..400_u32, 1..300_u32).prop_map(
+        |(text, call, is_cut_off, prompt, written)| {
+            let call = call.map(|name| ToolCall {
+                id: "c".to_owned(),
+                name: name.to_owned(),
+                arguments: r#"{"code": "x"}"#.to_owned(),
+            });
+            Completion {
+                tool_calls: call.into_iter().collect(),
+                finish: if is_cut_off { FinishReason::Length } else { FinishReason::Stop },
+                ..counted(text, prompt, written)
+            }
+        },
+    )
 }
 
 fn budgets() -> impl Strategy<Value = Budget> {
@@ -44,10 +53,8 @@ fn budgets() -> impl Strategy<Value = Budget> {
 }
 
 fn environments() -> impl Strategy<Value = EnvironmentConfig> {
-    (any::<bool>(), 1..4_u32).prop_map(|(is_tagged, answers)| EnvironmentConfig {
-        answers_max: count(answers),
-        ..if is_tagged { tagged() } else { fenced() }
-    })
+    let forms = prop_oneof![Just(tagged as fn() -> _), Just(fenced as fn() -> _), Just(called as fn() -> _)];
+    (forms, 1..4_u32).prop_map(|(form, answers)| EnvironmentConfig { answers_max: count(answers), ..form() })
 }
 
 /// Events as a careless driver might send them: about the open request, an old one, or none.
@@ -57,6 +64,7 @@ enum Blow {
     Completion { is_open: bool, completion: Completion },
     PolicyFailed { is_open: bool, kind: PolicyFailureKind },
     CellFinished { is_open: bool, is_ok: bool },
+    ToolFinished { is_open: bool, is_ok: bool },
     Judged { is_open: bool, judged: u8 },
     Persisted { is_open: bool },
     Deadline,
@@ -76,6 +84,7 @@ fn blows() -> impl Strategy<Value = Blow> {
         12 => (mostly(), completions()).prop_map(|(is_open, completion)| Blow::Completion { is_open, completion }),
         2 => (mostly(), kinds).prop_map(|(is_open, kind)| Blow::PolicyFailed { is_open, kind }),
         8 => (mostly(), mostly()).prop_map(|(is_open, is_ok)| Blow::CellFinished { is_open, is_ok }),
+        4 => (mostly(), mostly()).prop_map(|(is_open, is_ok)| Blow::ToolFinished { is_open, is_ok }),
         8 => (mostly(), 0..4_u8).prop_map(|(is_open, judged)| Blow::Judged { is_open, judged }),
         12 => mostly().prop_map(|is_open| Blow::Persisted { is_open }),
         2 => Just(Blow::Deadline),
@@ -102,6 +111,11 @@ fn event(blow: Blow, tickets: &[Ticket], turn: u32) -> Option<Event> {
             let result = if is_ok { Ok(run_cell("x")) } else { Err(failure()) };
             Event::CellFinished { ticket: ticket(is_open)?, result }
         }
+        Blow::ToolFinished { is_open, is_ok } => {
+            let failure = || ToolFailure { reason: "failed".to_owned() };
+            let result = if is_ok { Ok(ToolResult::default()) } else { Err(failure()) };
+            Event::ToolFinished { ticket: ticket(is_open)?, result }
+        }
         Blow::Judged { is_open, judged } => {
             let judged = match judged {
                 0 => judge("right"),
@@ -122,6 +136,7 @@ fn ticket(action: &Action) -> Option<Ticket> {
     match action {
         Action::Sample(request) => Some(request.ticket),
         Action::RunCell(request) => Some(request.ticket),
+        Action::CallTool(request) => Some(request.ticket),
         Action::Judge(request) => Some(request.ticket),
         Action::Persist(_) | Action::ScheduleDeadline { .. } | Action::Abandon { .. } | Action::Finish(_) => {
             None
@@ -174,7 +189,7 @@ proptest! {
                         prop_assert_eq!(trajectory.turns.len(), stored as usize);
                         prop_assert_eq!(Some(action), actions.last());
                     }
-                    Action::RunCell(_) | Action::Judge(_) | Action::ScheduleDeadline { .. } | Action::Abandon { .. } => {}
+                    Action::RunCell(_) | Action::CallTool(_) | Action::Judge(_) | Action::ScheduleDeadline { .. } | Action::Abandon { .. } => {}
                 }
             }
             prop_assert_eq!(rollout.is_finished(), is_finished);

@@ -12,7 +12,7 @@ use rollcage_rollout::{
     Action, ActionForm, AnswerRule, Budget, CellFailure, CodeMeans, Completion, CountedAnswer, Dialect,
     EnvironmentConfig, Event, FinishReason, JudgedAnswer, Message, PolicyFailure, PolicyFailureKind, Retries,
     Reward, RewardWeights, Role, RolloutLoop, RolloutSpec, SampleRequest, StopReason, Task, ToolCall,
-    ToolForm, Trajectory, TurnOutcome,
+    ToolFailure, ToolForm, Trajectory, TurnOutcome,
 };
 use rollcage_types::{LimitOverrides, ProblemId, TaskId};
 use serde_json::json;
@@ -130,7 +130,7 @@ async fn replay_episode(
             TurnOutcome::Answered { judged, .. } => judged.reward(),
             // A turn without an action earns nothing, as it does in InterCode.
             TurnOutcome::Void { .. } => Some(Reward::ZERO),
-            TurnOutcome::Ran { .. } | TurnOutcome::GaveUp => None,
+            TurnOutcome::Ran { .. } | TurnOutcome::Called { .. } | TurnOutcome::GaveUp => None,
         })
         .collect();
     let mut turns = Vec::with_capacity(episode.turns.len());
@@ -177,6 +177,10 @@ async fn play(spec: RolloutSpec, episode: &InterCodeEpisode, judge: &mut InterCo
                     let reason = "every action is an answer here".to_owned();
                     let result = Err(CellFailure { reason });
                     events.push_back(Event::CellFinished { ticket: request.ticket, result });
+                }
+                Action::CallTool(request) => {
+                    let result = Err(ToolFailure { reason: "there are no other tools here".to_owned() });
+                    events.push_back(Event::ToolFinished { ticket: request.ticket, result });
                 }
                 // No limit of time was recorded, and nothing is open while this waits.
                 Action::ScheduleDeadline { .. } | Action::Abandon { .. } => {}
