@@ -84,7 +84,7 @@ fn trajectory() -> TrajectoryRecord {
         failure: None,
         // Needs all 17 digits: read with less care it comes back as its neighbour.
         reward: Some(0.100_000_000_000_000_02),
-        reward_parts: BTreeMap::from([("style".to_owned(), -0.5)]),
+        reward_parts: BTreeMap::new(),
         judgement: Some(json!({"verdict": "accepted", "score": 1.0})),
     }
 }
@@ -186,6 +186,11 @@ fn unscorable() -> JudgementRecord {
     }
 }
 
+/// A trajectory whose reward came from a hook.
+fn with_reward_parts(style: f64) -> TrajectoryRecord {
+    TrajectoryRecord { reward_parts: BTreeMap::from([("style".to_owned(), style)]), ..trajectory() }
+}
+
 fn check_sample<R: Record + Debug>(file: &str, expected: &R) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens/records").join(file);
     let text = fs::read_to_string(&path).expect("the sample is kept");
@@ -199,6 +204,7 @@ fn old_samples_keep_decoding_and_the_encoding_is_stable() {
     check_sample("run.v1.json", &run());
     check_sample("fingerprint.v1.json", &fingerprint());
     check_sample("trajectory.v1.json", &trajectory());
+    check_sample("trajectory_reward_parts.v1.json", &with_reward_parts(-0.5));
     check_sample("turn.v1.json", &turn());
     check_sample("judgement.v1.json", &judgement());
     check_sample("judgement_unscorable.v1.json", &unscorable());
@@ -254,6 +260,7 @@ fn what_would_not_come_back_is_not_written() {
         encode_record(&TrajectoryRecord { reward: Some(f64::NAN), ..trajectory() }),
         "not a finite number",
     );
+    refused(encode_record(&with_reward_parts(f64::INFINITY)), "a part of its reward is not a finite number");
     refused(encode_record(&TrajectoryRecord { stop_reason: None, ..trajectory() }), "without a reason");
     let running = TrajectoryRecord { status: TrajectoryStatus::Running, ..trajectory() };
     refused(encode_record(&running), "running with a stop reason");
