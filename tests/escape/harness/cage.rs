@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+use rollcage_judge::CHECKER_FILES;
 use rollcage_sandbox::{Cancel, Host, SandboxError};
 use rollcage_types::{ExecOutcome, ExecRequest, Termination};
 
@@ -40,7 +41,11 @@ impl Cages {
             | Risk::Interference
             | Risk::Supervisor => (self.attack(probe, mode), Ok(String::new())),
         };
-        let (outcome, bystander) = (outcome?, bystander?);
+        let (mut outcome, bystander) = (outcome?, bystander?);
+        if mode.place == Place::Checker {
+            // What we put there ourselves is not what the attack left; nothing is read back from a checker's cage.
+            outcome.files.retain(|file| !CHECKER_FILES.contains(&file.path.as_str()));
+        }
         let held = match (judge(probe, mode, &outcome), probe.exception(mode.name)) {
             (Err(passed), Some(Exception { expectation: Expectation::Partial, .. })) => {
                 format!("{PARTIAL}{passed}")

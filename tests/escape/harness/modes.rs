@@ -1,6 +1,4 @@
 //! The ways a cage can be built and used, as a table: each is a column of the matrix.
-//!
-//! There is no place for checkers: the judge compares outputs itself, and no request asks for a program that does.
 
 use rollcage_sandbox::{HostConfig, LauncherProgram};
 use rollcage_types::IsolationLevel;
@@ -36,6 +34,13 @@ pub(super) const MODES: &[Mode] = &[
         accounting: Accounting::Groups,
         supervisor: Supervisor::Root,
         place: Place::Compile,
+    },
+    Mode {
+        name: "full/v1/checker",
+        level: IsolationLevel::Full,
+        accounting: Accounting::Groups,
+        supervisor: Supervisor::Root,
+        place: Place::Checker,
     },
     Mode {
         name: "full/v1/loopback",
@@ -129,6 +134,8 @@ pub(super) enum Place {
     Cold,
     /// The compile step of a language.
     Compile,
+    /// The checker program of a problem's author, beside what a solution read and wrote and what was expected of it.
+    Checker,
     /// The program itself, with a network of its own.
     Loopback,
     /// The program itself, with a network of its own and a host that it may reach through the relay.

@@ -1,5 +1,9 @@
 //! An attack as a request to the sandbox, for each place it can pass for.
 
+use std::sync::Arc;
+
+use rollcage_engine::drive::checker_request;
+use rollcage_judge::TestCase;
 use rollcage_language::Language;
 use rollcage_types::{
     AllowList, Collect, ExecRequest, FileEntry, LimitOverrides, Limits, NetworkAccess, RelativePath,
@@ -38,7 +42,7 @@ pub(super) fn attack(probe: &Probe, place: Place, arguments: &[String], target: 
     (probe.limits)(&mut limits);
     let limits = unhurried(&limits);
     match place {
-        Place::Cold | Place::Loopback | Place::Allowed => {
+        Place::Cold | Place::Checker | Place::Loopback | Place::Allowed => {
             let mut request = companion(probe.attack, target);
             request.argv.extend_from_slice(arguments);
             request.limits = limits;
@@ -47,7 +51,7 @@ pub(super) fn attack(probe: &Probe, place: Place, arguments: &[String], target: 
                 Workspace::Left => Collect::Nothing,
                 Workspace::Collected => Collect::Everything,
             };
-            request
+            if place == Place::Checker { checker_request(request, &case(), b"1\n".to_vec()) } else { request }
         }
         Place::Compile => {
             let mut language = recipe(arguments, target);
@@ -56,6 +60,11 @@ pub(super) fn attack(probe: &Probe, place: Place, arguments: &[String], target: 
             language.compile_request(vec![source]).expect("the recipe compiles")
         }
     }
+}
+
+/// What a checker is asked about.
+fn case() -> TestCase {
+    TestCase { stdin: Arc::from(*b"1\n"), expected: Arc::from(*b"1\n") }
 }
 
 fn unhurried(limits: &Limits) -> Limits {
@@ -67,7 +76,7 @@ fn unhurried(limits: &Limits) -> Limits {
 
 fn network(place: Place) -> NetworkAccess {
     match place {
-        Place::Cold | Place::Compile => NetworkAccess::None,
+        Place::Cold | Place::Checker | Place::Compile => NetworkAccess::None,
         Place::Loopback => NetworkAccess::Loopback,
         Place::Allowed => {
             let list = AllowList::parse(["allowed.invalid:80,443", "localhost:9"]);

@@ -67,8 +67,8 @@ async fn run_checker(
     program_decision(&ran.outcome)
 }
 
-/// The run of a checker: its three files beside it, their names as its arguments.
-fn checker_request(run: ExecRequest, case: &TestCase, stdout: Vec<u8>) -> ExecRequest {
+/// The run of a checker that `run` would start: its three files beside it, their names as its last arguments.
+pub fn checker_request(run: ExecRequest, case: &TestCase, stdout: Vec<u8>) -> ExecRequest {
     let contents = [Arc::clone(&case.stdin), Arc::from(stdout), Arc::clone(&case.expected)];
     let own = CHECKER_FILES
         .into_iter()

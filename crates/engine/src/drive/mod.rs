@@ -38,6 +38,7 @@ mod turn_records;
 
 pub use agnostics::{AgnosticsError, AgnosticsSummary, serve_agnostics};
 pub use cages::{Cages, Ran};
+pub use check::checker_request;
 pub use dataset_file::{DatasetError, DatasetOptions, LoadedDataset, Unjudgeable, load_dataset};
 pub use engine::{Engine, Spent, root_tree};
 pub use error_chain::error_chain;
