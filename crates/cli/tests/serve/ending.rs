@@ -22,6 +22,27 @@ fn a_server_that_is_asked_to_end_finishes_what_it_has() {
     assert_eq!(server.end(), Some(0));
 }
 
+/// The machine may be out of memory, and choose it.
+#[test]
+fn a_server_whose_launcher_is_killed_starts_another() {
+    if !can_serve() {
+        return;
+    }
+    let server = Server::start(&[]);
+    let echo = r#"{"language":"bash","code":"echo hello"}"#;
+    for _ in 0..3 {
+        let working = server.send("/v1/execute", ENDLESS);
+        server.wait_for("running", 1);
+        kill_process(server.only_child(), Signal::KILL).unwrap();
+        let reply = server.post("/v1/execute", echo);
+        assert_eq!(reply.json()["run"]["stdout"]["text"], "hello\n", "{reply:?}");
+        // What was running is run again: it has not ended, and that is not its doing.
+        assert_eq!(server.health("running"), 1);
+        drop(working);
+        server.wait_for("running", 0);
+    }
+}
+
 #[test]
 fn what_does_not_finish_in_time_is_ended() {
     if !can_serve() {

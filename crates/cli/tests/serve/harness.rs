@@ -62,6 +62,18 @@ impl Server {
         rustix::process::Pid::from_child(&self.child)
     }
 
+    /// Its launcher.
+    pub(crate) fn only_child(&self) -> rustix::process::Pid {
+        let own = self.child.id();
+        let mut children = fs::read_dir(format!("/proc/{own}/task")).unwrap().flat_map(|task| {
+            let text = fs::read_to_string(task.unwrap().path().join("children")).unwrap_or_default();
+            text.split_whitespace().map(|pid| pid.parse().unwrap()).collect::<Vec<i32>>()
+        });
+        let child = rustix::process::Pid::from_raw(children.next().unwrap()).unwrap();
+        assert_eq!(children.next(), None);
+        child
+    }
+
     /// Ends its standard input.
     pub(crate) fn end_stdin(&mut self) {
         drop(self.stdin.take());

@@ -1,11 +1,12 @@
 //! The cages that programs of one language run in: on the host's toolchains, or on a root of the language's own.
 //!
-//! Owns the running of one request. Where the cages of a language are, and how many run at once, is the engine's.
+//! Owns the running of one request, and that a host whose launcher is gone is replaced by another. Where the cages of a
+//! language are, and how many run at once, is the engine's.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use rollcage_sandbox::{Cancel, Host, SandboxError};
+use rollcage_sandbox::{Cancel, Host, HostConfig, HostError, SandboxError};
 use rollcage_types::{ExecOutcome, ExecRequest};
 use tokio::sync::Semaphore;
 
@@ -29,13 +30,51 @@ pub struct Ran {
 /// A started host, and what was compiled on it: another root may have another compiler of the same name.
 #[derive(Debug)]
 pub(super) struct Started {
-    pub(super) host: Arc<Host>,
+    config: HostConfig,
+    host: RwLock<Arc<Host>>,
     pub(super) compile_cache: CompileCache,
 }
 
 impl Started {
-    pub(super) fn new(host: Host) -> Arc<Self> {
-        Arc::new(Self { host: Arc::new(host), compile_cache: CompileCache::default() })
+    /// Starts a host. Waits for other processes.
+    pub(super) fn start(config: HostConfig) -> Result<Arc<Self>, HostError> {
+        let host = RwLock::new(Arc::new(Host::start(&config)?));
+        Ok(Arc::new(Self { config, host, compile_cache: CompileCache::default() }))
+    }
+
+    /// The host as it is now.
+    pub(super) fn host(&self) -> Arc<Host> {
+        Arc::clone(&self.host.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Runs `request`. A host whose launcher is gone (the machine was out of memory, say) runs nothing any more, so it is
+    /// replaced; the request has failed all the same.
+    fn run(&self, request: &ExecRequest, cancel: &Cancel) -> Result<ExecOutcome, SandboxError> {
+        let host = self.host();
+        let result = host.run(request, cancel);
+        if let Err(SandboxError::LauncherGone) = result {
+            self.replace(&host);
+        }
+        result
+    }
+
+    /// Of all who find `dead` so, the first replaces it.
+    fn replace(&self, dead: &Arc<Host>) {
+        let mut host = self.host.write().unwrap_or_else(PoisonError::into_inner);
+        if !Arc::ptr_eq(&host, dead) {
+            return;
+        }
+        match Host::start(&self.config) {
+            Ok(fresh) => {
+                tracing::warn!("the launcher is gone; another was started");
+                *host = Arc::new(fresh);
+            }
+            // Whoever comes next finds it gone again.
+            Err(error) => {
+                let error = super::error_chain(&error);
+                tracing::error!(error, "no other launcher could be started");
+            }
+        }
     }
 }
 
@@ -49,7 +88,7 @@ pub struct Cages {
 impl Cages {
     /// Where programs find their workspace.
     pub fn workspace_path(&self) -> String {
-        self.started.host.workspace_path()
+        self.started.host().workspace_path()
     }
 
     /// Runs one program in a fresh cage. Tries again where the cage failed for a reason that may pass; the times
@@ -63,14 +102,14 @@ impl Cages {
             let permit = permits.acquire_owned().await.expect("the semaphore is never closed");
             queue += waiting_since.elapsed();
 
-            let (host, request) = (Arc::clone(&self.started.host), Arc::clone(&request));
+            let (started, request) = (Arc::clone(&self.started), Arc::clone(&request));
             let guard = CancelOnDrop(Cancel::new());
             let cancel = guard.0.clone();
             let running_since = Instant::now();
             let finished = tokio::task::spawn_blocking(move || {
                 // The permit goes with the thread: a cage whose caller is gone still fills its slot.
                 let _permit = permit;
-                host.run(&request, &cancel)
+                started.run(&request, &cancel)
             });
             let result = match finished.await {
                 Ok(result) => result,

@@ -70,8 +70,8 @@ impl Engine {
     /// Starts a host. Those on roots that languages have of their own, looked for in `roots`, are started when they are
     /// first needed.
     pub fn start(config: HostConfig, roots: Roots, languages: LanguageSet) -> Result<Self, HostError> {
-        let first = Started::new(Host::start(&config)?);
-        let permits = Arc::new(Semaphore::new(first.host.slots()));
+        let first = Started::start(config.clone())?;
+        let permits = Arc::new(Semaphore::new(first.host().slots()));
         let (others, toolchains) = (Mutex::default(), Mutex::default());
         let shared = Arc::new(Shared { config, roots, languages, permits, first, others, toolchains });
         Ok(Self { shared, checker: None })
@@ -94,8 +94,8 @@ impl Engine {
     }
 
     /// The host that was started first. All others are like it in everything but what programs find at their root.
-    pub fn host(&self) -> &Host {
-        &self.shared.first.host
+    pub fn host(&self) -> Arc<Host> {
+        self.shared.first.host()
     }
 
     /// The cages that programs of `language` run in: on its own root if it has one, unless a root was named for all.
@@ -146,7 +146,7 @@ async fn start_on(
     language: &Language,
 ) -> Result<Arc<Started>, ToolchainError> {
     let config = HostConfig { tree: RootTree::Directory(root.to_owned()), ..config.clone() };
-    let started = tokio::task::spawn_blocking(move || Host::start(&config));
+    let started = tokio::task::spawn_blocking(move || Started::start(config));
     let started = match started.await {
         Ok(started) => started,
         Err(failed) if failed.is_panic() => std::panic::resume_unwind(failed.into_panic()),
@@ -156,5 +156,5 @@ async fn start_on(
     };
     let failed =
         |source| ToolchainError::Host { language: language.name.clone(), root: root.to_owned(), source };
-    started.map(Started::new).map_err(failed)
+    started.map_err(failed)
 }

@@ -171,7 +171,8 @@ impl Engine {
         toolchains.sort_by(|a, b| a.language.cmp(&b.language));
         toolchains.dedup();
         let system = rustix::system::uname();
-        let enforcement = self.host().enforcement();
+        let host = self.host();
+        let enforcement = host.enforcement();
         Ok(FingerprintRecord {
             toolchains,
             limits: LimitsRecord::from(&Limits::default()),
