@@ -5,8 +5,10 @@
 
 use std::collections::BTreeMap;
 
+use rollcage_types::ByteSize;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 use crate::quantity::{BytesRow, DurationRow, FileRow, SizeRow};
@@ -176,8 +178,8 @@ pub struct LimitsRow {
     /// Time on the clock without a byte of output.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle_time: Option<DurationRow>,
-    /// Memory of the whole process tree.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Memory of the whole process tree, at least 1 MiB.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "memory")]
     pub memory: Option<SizeRow>,
     /// Processes and threads alive at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -199,6 +201,19 @@ pub struct LimitsRow {
     /// Stack of the main thread.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stack: Option<SizeRow>,
+}
+
+/// In less there is no room to make a cage, and a cage that cannot be made is a failure of ours.
+const MEMORY_MIN: ByteSize = ByteSize::mib(1);
+
+fn memory<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SizeRow>, D::Error> {
+    let size = Option::<SizeRow>::deserialize(deserializer)?;
+    match size {
+        Some(SizeRow(size)) if size < MEMORY_MIN => {
+            Err(D::Error::custom(format!("a cage needs at least {MEMORY_MIN} of memory, and not {size}")))
+        }
+        Some(_) | None => Ok(size),
+    }
 }
 
 impl LimitsRow {

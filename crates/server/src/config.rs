@@ -38,6 +38,10 @@ pub struct LimitMaxima {
     pub memory: ByteSize,
     /// Output, which is kept in the server's own memory.
     pub output: ByteSize,
+    /// Processes and threads alive at once in one cage. The host has one table of them for all.
+    pub processes: u32,
+    /// Descriptors one process may hold. The kernel refuses more than the server itself may have.
+    pub open_files: u32,
 }
 
 impl Default for ServerConfig {
@@ -59,6 +63,14 @@ impl Default for ServerConfig {
 
 impl Default for LimitMaxima {
     fn default() -> Self {
-        Self { time: Duration::from_secs(600), memory: ByteSize::gib(4), output: ByteSize::mib(64) }
+        Self {
+            time: Duration::from_secs(600),
+            memory: ByteSize::gib(4),
+            output: ByteSize::mib(64),
+            // Twice what any language of ours needs; a kernel's usual table of 32,768 holds some dozens of such cages.
+            processes: 1024,
+            // Where distributions set the hard limit for services.
+            open_files: 4096,
+        }
     }
 }

@@ -100,7 +100,11 @@ impl Listener {
             ListenAddress::Unix(path) => {
                 // Left by a server that was killed: nobody answers there.
                 let is_socket = path.symlink_metadata().is_ok_and(|known| known.file_type().is_socket());
-                if is_socket && std::os::unix::net::UnixStream::connect(path).is_err() {
+                let is_dead = || {
+                    let refused = std::os::unix::net::UnixStream::connect(path).err();
+                    refused.is_some_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+                };
+                if is_socket && is_dead() {
                     std::fs::remove_file(path).map_err(failed)?;
                 }
                 Inner::Unix(UnixListener::bind(path).map_err(failed)?)

@@ -34,6 +34,11 @@ impl Refusal {
         Self { hint: hint.into(), ..self }
     }
 
+    /// The same about `field` of a body with many of them.
+    pub(crate) fn within(self, field: &str) -> Self {
+        Self { message: format!("`{field}`: {}", self.message), ..self }
+    }
+
     /// No turn was to be had; `retry_after` in seconds.
     pub(crate) fn no_turn(why: NoTurn, retry_after: u64) -> Self {
         let (code, message) = match why {

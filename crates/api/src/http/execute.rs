@@ -160,6 +160,10 @@ mod tests {
                 "`args[0]`: an argument cannot contain a NUL",
             ),
             (r#"{"language":"p","code":"","limits":{"memory":0}}"#, "`limits.memory`: a limit of nothing"),
+            (
+                r#"{"language":"p","code":"","limits":{"memory":"1023KiB"}}"#,
+                "`limits.memory`: a cage needs at least 1MiB of memory, and not 1023KiB",
+            ),
         ] {
             let order = read_body::<ExecuteBody>(text.as_bytes()).and_then(ExecuteBody::into_order);
             let error = order.unwrap_err().to_string();

@@ -1,5 +1,6 @@
 //! `rollcage serve`: programs and judgements over HTTP.
 
+use std::env::VarError;
 use std::io::Read as _;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -146,7 +147,11 @@ fn token(args: &Args) -> Result<Option<Token>, Failure> {
                 .with_context(|| format!("cannot read `{}`", path.display()))
                 .map_err(Failure::bad_input)?,
         ),
-        None => std::env::var("ROLLCAGE_TOKEN").ok(),
+        None => match std::env::var("ROLLCAGE_TOKEN") {
+            Ok(text) => Some(text),
+            Err(VarError::NotPresent) => None,
+            Err(VarError::NotUnicode(_)) => return Err(Failure::usage("ROLLCAGE_TOKEN is not text")),
+        },
     };
     let Some(text) = text else { return Ok(None) };
     Token::new(&text).map(Some).ok_or_else(|| {

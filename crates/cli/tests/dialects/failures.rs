@@ -23,7 +23,10 @@ except Exception as error:
 fn full_server() -> (Server, Vec<TcpStream>) {
     let server = Server::start(&["--slots", "1", "--queue", "0"]);
     let body = json!({"code": "sleep 500", "language": "bash", "run_timeout": 600}).to_string();
-    let head = format!("POST /run_code HTTP/1.1\r\nContent-Length: {}\r\n", body.len());
+    let head = format!(
+        "POST /run_code HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: {}\r\n",
+        body.len()
+    );
     let mut sleepers = Vec::new();
     while server.get("/health").body["running"] != 2 {
         if sleepers.len() < 2 {

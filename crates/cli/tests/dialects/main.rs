@@ -8,6 +8,7 @@
 
 mod code_judge;
 mod failures;
+mod own_wire;
 mod python;
 mod sandbox_fusion;
 mod server;

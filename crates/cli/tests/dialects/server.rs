@@ -100,7 +100,7 @@ impl Server {
         count.map_or(0, |count| count.parse().unwrap())
     }
 
-    fn ask(&self, head: &str, body: &[u8]) -> Answer {
+    pub(crate) fn ask(&self, head: &str, body: &[u8]) -> Answer {
         let mut answer = Vec::new();
         self.send(head, body).read_to_end(&mut answer).unwrap();
         let text = String::from_utf8(answer).unwrap();

@@ -50,9 +50,11 @@ pub(crate) async fn judge_batch(State(app): State<Arc<App>>, request: Request) -
     let (orders, stop) = orders(&app, read.value)?;
     let turn = app.turn().await?;
     let mut languages = BTreeMap::new();
-    for order in &orders {
+    for (at, order) in orders.iter().enumerate() {
         if !languages.contains_key(&order.language) {
-            languages.insert(order.language.clone(), app.language(&order.language).await?);
+            let found = app.language(&order.language).await;
+            let language = found.map_err(|refusal| refusal.within(&format!("items[{at}].language")))?;
+            languages.insert(order.language.clone(), language);
         }
     }
     // Solutions share the processors, so the cases of each need not.

@@ -1,5 +1,6 @@
 //! The highest limits a request may ask for.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use rollcage_api::http::BodyError;
@@ -25,6 +26,15 @@ impl LimitMaxima {
         for (name, asked, max) in sizes {
             check_size(at, name, asked, max)?;
         }
+        let counts = [
+            ("processes", limits.processes, self.processes),
+            ("open_files", limits.open_files, self.open_files),
+        ];
+        for (name, asked, most) in counts {
+            if asked.is_some_and(|asked| asked > most) {
+                return Err(above(at, name, most));
+            }
+        }
         Ok(())
     }
 
@@ -32,8 +42,7 @@ impl LimitMaxima {
         if asked.is_none_or(|asked| asked <= self.time) {
             return Ok(());
         }
-        let most = format_duration(self.time);
-        Err(BodyError::new(format!("{at}.{name}"), format!("this server gives no more than {most}")))
+        Err(above(at, name, format_duration(self.time)))
     }
 }
 
@@ -41,7 +50,11 @@ fn check_size(at: &str, name: &str, asked: Option<ByteSize>, most: ByteSize) -> 
     if asked.is_none_or(|asked| asked <= most) {
         return Ok(());
     }
-    Err(BodyError::new(format!("{at}.{name}"), format!("this server gives no more than {most}")))
+    Err(above(at, name, most))
+}
+
+fn above(at: &str, name: &str, most: impl Display) -> BodyError {
+    BodyError::new(format!("{at}.{name}"), format!("this server gives no more than {most}"))
 }
 
 #[cfg(test)]
@@ -55,9 +68,13 @@ mod tests {
         assert_eq!(asked(LimitOverrides::default()), Ok(()));
         let cpu_time = Some(maxima.time + Duration::from_secs(1));
         let error = asked(LimitOverrides { cpu_time, ..Default::default() }).unwrap_err();
-        assert_eq!(error, "`limits.cpu_time`: this server gives no more than 10m");
+        assert_eq!(error, "`limits.cpu_time`: this server gives no more than 600s");
         let disk = Some(ByteSize::gib(5));
         let error = asked(LimitOverrides { disk, ..Default::default() }).unwrap_err();
         assert_eq!(error, "`limits.disk`: this server gives no more than 4GiB");
+        let error = asked(LimitOverrides { processes: Some(1025), ..Default::default() }).unwrap_err();
+        assert_eq!(error, "`limits.processes`: this server gives no more than 1024");
+        let error = asked(LimitOverrides { open_files: Some(u32::MAX), ..Default::default() }).unwrap_err();
+        assert_eq!(error, "`limits.open_files`: this server gives no more than 4096");
     }
 }
