@@ -6,11 +6,12 @@ use rollcage_engine::drive::checker_request;
 use rollcage_judge::TestCase;
 use rollcage_language::Language;
 use rollcage_types::{
-    AllowList, Collect, ExecRequest, FileEntry, LimitOverrides, Limits, NetworkAccess, RelativePath,
+    AllowList, Collect, ExecRequest, FileEntry, LimitKind, LimitOverrides, Limits, NetworkAccess,
+    RelativePath,
 };
 
 use super::modes::Place;
-use super::probe::{Probe, Workspace};
+use super::probe::{Held, Probe, Workspace};
 use super::scene::PRELUDE;
 
 /// The attack's own file.
@@ -40,7 +41,9 @@ pub(super) fn companion(source: &str, target: &Target) -> ExecRequest {
 pub(super) fn attack(probe: &Probe, place: Place, arguments: &[String], target: &Target) -> ExecRequest {
     let mut limits = Limits::default();
     (probe.limits)(&mut limits);
-    let limits = unhurried(&limits);
+    if !is_held_by_time(probe) {
+        limits = unhurried(&limits);
+    }
     match place {
         Place::Cold | Place::Checker | Place::Loopback | Place::Allowed => {
             let mut request = companion(probe.attack, target);
@@ -65,6 +68,11 @@ pub(super) fn attack(probe: &Probe, place: Place, arguments: &[String], target: 
 /// What a checker is asked about.
 fn case() -> TestCase {
     TestCase { stdin: Arc::from(*b"1\n"), expected: Arc::from(*b"1\n") }
+}
+
+/// Such attacks are to meet their time limit, and say how late it comes.
+fn is_held_by_time(probe: &Probe) -> bool {
+    matches!(probe.held, Held::Limit(LimitKind::CpuTime | LimitKind::WallTime | LimitKind::IdleTime))
 }
 
 fn unhurried(limits: &Limits) -> Limits {

@@ -110,14 +110,14 @@ fn missing_columns_and_wrong_types_are_named() {
 
 /// Where `pip install --target` puts what only tests need.
 fn python() -> Option<Command> {
-    let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/python");
+    let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/pyarrow");
     let mut command = Command::new("python3");
     command.env("PYTHONPATH", &target);
     let mut probe = Command::new("python3");
     match probe.env("PYTHONPATH", &target).args(["-c", "import pyarrow.parquet"]).output() {
         Ok(output) if output.status.success() => Some(command),
         Ok(_) | Err(_) => {
-            eprintln!("skipped: pyarrow (python3 -m pip install --target target/python pyarrow)");
+            eprintln!("skipped: pyarrow (python3 -m pip install --target target/pyarrow pyarrow)");
             None
         }
     }
