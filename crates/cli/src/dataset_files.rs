@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use rollcage_api::{
-    ColumnMapping, DatasetItem, JoinedSample, RefusedRow, RowError, join_samples, nearest, read_samples,
+    ColumnMapping, DatasetItem, DatasetKind, JoinedSample, RefusedRow, RowError, join_samples, nearest,
+    read_samples,
 };
 use rollcage_engine::drive::{DatasetOptions, LoadedDataset, PlanError, Unjudgeable, load_dataset};
 
@@ -78,8 +79,7 @@ const KNOWN: [Known; 11] = [
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Problems")]
 pub(crate) struct ReadOptions {
-    /// The file's format: problems, humaneval, mbpp, cruxeval, agnostics, apps, verl [default: told from its columns]
-    #[arg(long, value_name = "FORMAT", conflicts_with = "columns")]
+    #[arg(long, value_name = "FORMAT", conflicts_with = "columns", help = format_help())]
     format: Option<String>,
     /// Where each field of a problem is found, in JSON lines or Parquet of any shape, as in
     /// `id=task,prompt=question,cases.stdin=tests.input,cases.expected=tests.output`
@@ -88,6 +88,10 @@ pub(crate) struct ReadOptions {
     /// Leave out rows that no program can be judged by, and list them, instead of refusing the file
     #[arg(long)]
     skip_unjudgeable: bool,
+}
+
+fn format_help() -> String {
+    format!("The file's format: {} [default: told from its columns]", DatasetKind::names())
 }
 
 impl ReadOptions {

@@ -21,8 +21,8 @@ pub enum StopRule {
     /// At the first failure, which names the verdict; a failing solution earns nothing.
     #[default]
     FirstFailure,
-    /// Never: a failing solution earns its share of passed cases, or the mean of what a checker gave each. The verdict is `PartiallyCorrect` if that
-    /// share is above zero and that of the first failure otherwise.
+    /// Never: a failing solution earns its share of passed cases, or the mean of what a checker gave each. The verdict
+    /// is `PartiallyCorrect` if that share is above zero and that of the first failure otherwise.
     RunAll,
 }
 

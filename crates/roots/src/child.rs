@@ -93,7 +93,11 @@ pub(crate) fn run_from(
             failed(source)
         }
     })?;
-    let status = wait(&mut child, watch).map_err(failed)?.ok_or(BuildError::Cancelled)?;
+    let waited = wait(&mut child, watch);
+    if waited.is_err() {
+        end(&mut child);
+    }
+    let status = waited.map_err(failed)?.ok_or(BuildError::Cancelled)?;
     Ok(Ended { status, stdout: said(stdout).map_err(failed)?, stderr: said(stderr).map_err(failed)? })
 }
 
@@ -107,9 +111,7 @@ fn wait(child: &mut Child, watch: &dyn Watch) -> io::Result<Option<ExitStatus>> 
             return Ok(Some(status));
         }
         if watch.is_cancelled() {
-            // It may have ended in between.
-            let _gone = kill_process_group(pid, Signal::KILL);
-            child.wait()?;
+            end(child);
             return Ok(None);
         }
         watch.tick();
@@ -119,6 +121,13 @@ fn wait(child: &mut Child, watch: &dyn Watch) -> io::Result<Option<ExitStatus>> 
             Err(errno) => return Err(errno.into()),
         }
     }
+}
+
+/// Ends a child that has not been waited for, and all of its group.
+fn end(child: &mut Child) {
+    // It may have ended in between.
+    let _gone = kill_process_group(Pid::from_child(child), Signal::KILL);
+    let _reaped = child.wait();
 }
 
 fn said(mut file: File) -> io::Result<String> {

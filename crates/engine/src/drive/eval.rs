@@ -86,8 +86,8 @@ pub enum EvalError {
 }
 
 /// Judges every sample, in whatever order cages are free, and hands each over in the order of `samples`, until `take`
-/// wants no more or the checker hook is given up. With a recording each judgement is stored as soon as it is there. Dropping the future ends
-/// everything in work.
+/// wants no more or the checker hook is given up. With a recording each judgement is stored as soon as it is there.
+/// Dropping the future ends everything in work.
 pub async fn eval(
     engine: &Engine,
     samples: Vec<JoinedSample>,

@@ -99,8 +99,8 @@ impl Program {
     }
 }
 
-/// Compiles and runs `program` in cages of its language. A program that its own source made impossible to start ends like any other, with what
-/// stood in the way in its standard error. Dropping the future ends its cages.
+/// Compiles and runs `program` in cages of its language. A program that its own source made impossible to start ends
+/// like any other, with what stood in the way in its standard error. Dropping the future ends its cages.
 pub async fn execute(cages: &Cages, program: &Program) -> Result<(Executed, Spent), SandboxError> {
     let mut spent = Spent::default();
     let Some(request) = program.compile_request() else {

@@ -47,21 +47,10 @@ pub async fn judge(
     options: JudgeOptions,
 ) -> Judged {
     let mut spent = Spent::default();
-    let token = match tests_can_run(engine, problem, language).await.and_then(|()| draw_token()) {
-        Ok(token) => token,
+    let (cages, trial) = match prepare(engine, problem, language, solution).await {
+        Ok(prepared) => prepared,
         Err(unscorable) => return Judged { judgement: Judgement::Unscorable(unscorable), spent },
     };
-    let cages = match engine.cages(language).await {
-        Ok(cages) => cages,
-        Err(error) => return Judged { judgement: Judgement::Unscorable(error.into()), spent },
-    };
-    let trial = Arc::new(Trial::new(
-        &cages.workspace_path(),
-        Arc::clone(problem),
-        Arc::clone(language),
-        solution,
-        token,
-    ));
     let needs_compiler =
         if trial.language.compile_command().is_some() { CompileStep::Needed } else { CompileStep::NotNeeded };
     let mut judging = Judging::new(Arc::clone(problem), needs_compiler, options);
@@ -114,16 +103,36 @@ pub async fn judge(
                 // One that was aborted may have finished first; it has been reported.
                 if open.remove(&run.index).is_some() {
                     spent += run.spent;
-                    match run.done {
-                        CaseDone::Ran(result) => judging.case_finished(run.index, result),
-                        CaseDone::Checked(result) => judging.case_checked(run.index, result),
-                    }
+                    report(&mut judging, run);
                 }
             }
             Some(Err(failed)) if failed.is_panic() => std::panic::resume_unwind(failed.into_panic()),
             Some(Err(_aborted)) => {}
             None => unreachable!("an open run is in the set"),
         }
+    }
+}
+
+/// The cages to try `solution` in, and what is put into them.
+async fn prepare(
+    engine: &Engine,
+    problem: &Arc<Problem>,
+    language: &Arc<Language>,
+    solution: &str,
+) -> Result<(Cages, Arc<Trial>), Unscorable> {
+    tests_can_run(engine, problem, language).await?;
+    let token = draw_token()?;
+    let cages = engine.cages(language).await?;
+    let (problem, language) = (Arc::clone(problem), Arc::clone(language));
+    let trial = Trial::new(&cages.workspace_path(), problem, language, solution, token);
+    Ok((cages, Arc::new(trial)))
+}
+
+fn report(judging: &mut Judging, work: CaseWork) {
+    let CaseWork { index, done, spent: _ } = work;
+    match done {
+        CaseDone::Ran(result) => judging.case_finished(index, result),
+        CaseDone::Checked(result) => judging.case_checked(index, result),
     }
 }
 

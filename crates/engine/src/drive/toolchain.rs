@@ -7,7 +7,7 @@ use rollcage_api::{FingerprintRecord, LimitsRecord, MechanismRecord, ToolchainRe
 use rollcage_judge::Unscorable;
 use rollcage_language::{Install, Language};
 use rollcage_sandbox::{HostError, SandboxError};
-use rollcage_types::{ByteSize, CapturePlan, ExecRequest, Limits, Termination};
+use rollcage_types::{ByteSize, CapturePlan, ExecRequest, LimitKind, Limits, Termination};
 
 use super::engine::Engine;
 
@@ -223,8 +223,25 @@ impl Engine {
                     }
                 })?;
                 let outcome = asked.outcome;
-                if !outcome.termination.is_success() {
-                    return Err(broken(format!("{:?}", outcome.termination)));
+                match outcome.termination {
+                    Termination::Exited { code: 0 } => {}
+                    // On a machine with too much to do the best toolchain is late.
+                    Termination::LimitExceeded(
+                        LimitKind::CpuTime | LimitKind::WallTime | LimitKind::IdleTime,
+                    )
+                    | Termination::Cancelled => {
+                        let why = format!("`{command}`: {:?}", outcome.termination);
+                        return Err(ToolchainError::Unclear { language: name(), why });
+                    }
+                    ended @ (Termination::Exited { .. }
+                    | Termination::Signaled { .. }
+                    | Termination::LimitExceeded(
+                        LimitKind::Memory
+                        | LimitKind::Output
+                        | LimitKind::Processes
+                        | LimitKind::FileSize
+                        | LimitKind::DiskSpace,
+                    )) => return Err(broken(format!("{ended:?}"))),
                 }
                 // Some print it to standard error.
                 let said = [outcome.stdout.to_text(), outcome.stderr.to_text()];
