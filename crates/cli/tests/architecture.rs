@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const PURE: [&str; 5] = ["types", "language", "judge", "rollout", "api"];
-const UNSAFE: [&str; 2] = ["sys", "guest"];
+const UNSAFE: [&str; 3] = ["sys", "guest", "shim"];
 const ASYNC: [&str; 3] = ["engine", "server", "rollcage"];
 
 fn workspace() -> PathBuf {
