@@ -66,6 +66,11 @@ def test_what_is_no_problem_is_named(given: Any, message: str) -> None:
         ("class Solution:\n    def add(self, a, b): return a + b", True),
         ("def add(a, b): return a - b", False),
         ("def other(a, b): return a + b", False),
+        ("pass", False),
+        ("from operator import add", True),
+        # What verl imports before a solution is there.
+        ("class Solution:\n    def add(self, a: Any, b: Optional[Any]) -> Any: return reduce(add, [a, b])", True),
+        ("def add(a, b): return str(a + b) if a == 1 else a + b", True),
     ],
 )
 def test_the_check_of_a_named_function_decides(solution: str, passes: bool) -> None:
@@ -73,7 +78,34 @@ def test_the_check_of_a_named_function_decides(solution: str, passes: bool) -> N
     row = problem_row(truth)
     assert row["language"] == "python"
     # The checked text is ours, and so are these solutions.
-    program = f"{solution}\n{row['test_code']}"
+    program = f"{row['context']}{solution}\n{row['test_code']}"
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert (ended.returncode == 0) == passes, ended.stderr
+
+
+@pytest.mark.parametrize(
+    "returned, expected, passes",
+    [
+        ("1", "1", True),
+        ("1.0", "1", True),
+        ("True", "1", False),
+        ("'1'", "1", True),
+        ("'a'", "a\n", True),
+        ("'a'", '"a"', True),
+        ("(1, [2])", "[1, [2]]", True),
+        ("[True]", "[1]", False),
+        ("10 ** 30", "1" + "0" * 30, True),
+        ("10 ** 30 + 1", "1" + "0" * 30, False),
+        ("{1}", "{1}", True),
+        ("'\u2028\U0001f600'", '"\u2028\U0001f600"', True),
+        ("[1, 2]", [[1, 2]], True),
+        ("[[1, 2]]", [[1, 2]], True),
+        ("[2, 1]", [[1, 2]], False),
+    ],
+)
+def test_results_are_compared_as_values(returned: str, expected: Any, passes: bool) -> None:
+    row = problem_row({"fn_name": "f", "inputs": [""], "outputs": [expected]})
+    program = f"{row['context']}def f(): return {returned}\n{row['test_code']}"
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
     assert (ended.returncode == 0) == passes, ended.stderr
 
@@ -82,7 +114,8 @@ def test_assertions_become_test_code() -> None:
     row = problem_row(
         {"assert_case": ["assert f(1) == 2", "assert f(2) == 3"], "inputs": ["", ""], "outputs": [None, None]}
     )
-    assert row == {"language": "python", "test_code": "assert f(1) == 2\nassert f(2) == 3"}
+    assert (row["language"], row["test_code"]) == ("python", "assert f(1) == 2\nassert f(2) == 3\n")
+    assert "from typing import *" in row["context"] == row["prefix"]
 
 
 def test_limits_have_units_on_the_wire() -> None:

@@ -11,6 +11,7 @@ import json
 from datetime import timedelta
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Union
 
+from ._calls import calls_row, python_row
 from .errors import ConfigurationError, RollcageError
 
 #: Text, or bytes that need not be UTF-8.
@@ -23,20 +24,6 @@ Size = Union[int, str]
 _TIMES = frozenset({"cpu_time", "wall_time", "idle_time"})
 _SIZES = frozenset({"memory", "output", "file_size", "disk", "stack"})
 _COUNTS = frozenset({"processes", "open_files"})
-#: What runs the function that a ground truth names, after the solution and in its process.
-_FUNCTION_CHECK = """
-def _check_named_function():
-    import json
-    name = {name!r}
-    owner = globals().get("Solution")
-    function = getattr(owner(), name) if owner is not None and hasattr(owner, name) else globals()[name]
-    for arguments, expected in json.loads({cases!r}):
-        returned = json.loads(json.dumps(function(*arguments)))
-        assert returned in expected, (arguments, returned)
-
-
-_check_named_function()
-"""
 
 
 class ProblemError(RollcageError, ValueError):
@@ -184,16 +171,18 @@ def _ground_truth(truth: Mapping[str, Any], field: str) -> Dict[str, Any]:
     if asserts:
         if any(str(part).strip() for part in inputs):
             raise ProblemError(f"{field}.assert_case: assertions and inputs together have no meaning here")
-        return {"language": "python", "test_code": "\n".join(asserts)}
+        return dict(python_row("\n".join(asserts) + "\n"))
     if not inputs or len(inputs) != len(outputs):
         raise ProblemError(f"{field}: has {len(inputs)} `inputs` and {len(outputs)} `outputs`")
     if truth.get("fn_name"):
-        cases = [
-            [_arguments(given, f"{field}.inputs[{at}]"), _accepted(expected)]
+        name = truth["fn_name"]
+        if not isinstance(name, str) or not name.isidentifier():
+            raise ProblemError(f"{field}.fn_name: {name!r} is not the name of a function")
+        calls = [
+            (_arguments(given, f"{field}.inputs[{at}]"), _accepted(expected))
             for at, (given, expected) in enumerate(zip(inputs, outputs))
         ]
-        check = _FUNCTION_CHECK.format(name=str(truth["fn_name"]), cases=json.dumps(cases))
-        return {"language": "python", "test_code": check}
+        return dict(calls_row(name, calls))
     return {
         "cases": [
             {"stdin": _lines(given, f"{field}.inputs[{at}]"), "expected": _lines(expected, f"{field}.outputs[{at}]")}
@@ -224,28 +213,28 @@ def _lines(value: object, field: str) -> Any:
     return bytes_value(value, field)
 
 
-def _arguments(given: object, field: str) -> List[Any]:
-    """A call's arguments: JSON values one a line, or a list."""
+def _arguments(given: object, field: str) -> List[str]:
+    """A call's arguments as JSON: one on each line, or a list of values."""
     if isinstance(given, str):
+        lines = given.strip().split("\n") if given.strip() else []
         try:
-            return [json.loads(line) for line in given.splitlines() if line.strip()]
+            for line in lines:
+                json.loads(line)
         except ValueError as error:
             raise ProblemError(f"{field}: expected a JSON value on each line: {error}") from None
+        return lines
     if isinstance(given, Sequence):
-        return list(given)
+        return [json.dumps(value) for value in given]
     raise ProblemError(f"{field}: expected the arguments of a call, not {type(given).__name__}")
 
 
-def _accepted(expected: object) -> List[Any]:
-    """The values a call may return. APPS wraps some in a list, so its only element counts too."""
+def _accepted(expected: object) -> List[str]:
+    """What a call may return. APPS wraps some results in a list, so its only element counts too."""
     if isinstance(expected, str):
-        try:
-            return [json.loads(expected)]
-        except ValueError:
-            return [expected]
+        return [expected.rstrip("\n")]
     if isinstance(expected, list) and len(expected) == 1:
-        return [expected, expected[0]]
-    return [expected]
+        return [json.dumps(expected), json.dumps(expected[0])]
+    return [json.dumps(expected)]
 
 
 def message_text(completion: object) -> str:

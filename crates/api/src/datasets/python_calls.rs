@@ -2,8 +2,8 @@
 //!
 //! The rules are those of verl's caller of SandboxFusion: one line of the input is one argument; the function is a
 //! global or a method of `Solution`; what it returns is what `json.dumps` makes of it, or a text as it is. Unlike there
-//! all calls are made in one process, numbers are equal if their values are, and a method is not hidden by an import of
-//! the same name. Like all test code, these tests can be read by the program they try.
+//! all calls are made in one process, numbers are equal if their values are, and an import of verl's neither hides a
+//! method of its name nor passes for an answer. Like all test code, these tests can be read by the program they try.
 
 use std::fmt::Write as _;
 
@@ -39,6 +39,16 @@ _rollcage_imported = dict(globals())
 
 ";
 
+/// What is imported under the name of the function that is asked for can be used, and is not an answer: an empty solution
+/// would be one wherever a library has the function. A solution that imports it itself has the library's own.
+const STAND_IN: &str = "\
+def _rollcage_stand_in(name):
+    own = globals().get(name)
+    if callable(own) and not isinstance(own, type):
+        globals()[name] = _rollcage_imported[name] = lambda *args, **kwargs: own(*args, **kwargs)
+
+";
+
 /// Names begin with an underscore and nothing is imported by name, because a solution may have hidden any of them. JSON
 /// is parsed here and not by us: Python keeps integers of any size.
 const HARNESS: &str = r#"
@@ -62,20 +72,27 @@ def _rollcage_calls(name, cases):
             return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
         return type(one) is type(other) and one == other
 
-    for number, (arguments, expected) in enumerate(json.loads(cases)):
+    for number, (arguments, accepted) in enumerate(json.loads(cases)):
         scope = globals()
         is_own = name in scope and scope[name] is not _rollcage_imported.get(name)
         is_method = not is_own and "Solution" in scope
+        if not is_own and not is_method:
+            raise NameError("the solution does not define " + name)
         function = getattr(scope["Solution"](), name) if is_method else scope[name]
         result = function(*map(json.loads, arguments))
         try:
             result = json.loads(json.dumps(result))
         except (TypeError, ValueError):
             result = str(result)
-        if not any(same(result, value) for value in [expected, *parsed(expected)]):
+        if not any(same(result, value) for text in accepted for value in [text, *parsed(text)]):
             raise AssertionError("call %d returned something else" % (number + 1))
 
 "#;
+
+/// What stands before a solution that is asked for `function`, the name of one.
+pub(super) fn prelude(function: &str) -> String {
+    format!("{PRELUDE}{STAND_IN}_rollcage_stand_in(\"{function}\")\n\n")
+}
 
 /// The test code of `lists`, whose cases are arguments and results of `function`. Says in a sentence why nothing can be
 /// judged by them.
@@ -97,7 +114,8 @@ pub(super) fn test_code(function: &str, lists: &CaseLists) -> Result<String, Str
                 format!("input {} of `{function}` has a line that is not JSON: {error}", place + 1)
             })?;
         }
-        cases.push(Value::from(vec![Value::from(arguments), output.trim_end_matches('\n').into()]));
+        let accepted = Value::from(vec![output.trim_end_matches('\n')]);
+        cases.push(Value::from(vec![Value::from(arguments), accepted]));
     }
     let mut code = HARNESS.to_owned();
     // A text in JSON's quotes is one in Python's: every escape of the one is an escape of the other.
@@ -130,8 +148,16 @@ mod tests {
         let last = code.lines().last().unwrap();
         assert_eq!(
             last,
-            r#"_rollcage_calls("f", "[[[\"123456789012345678901234567890\",\"\\\"a\\\"\"],\"123456789012345678901234567890\"],[[],\"x\"]]")"#
+            r#"_rollcage_calls("f", "[[[\"123456789012345678901234567890\",\"\\\"a\\\"\"],[\"123456789012345678901234567890\"]],[[],[\"x\"]]]")"#
         );
+    }
+
+    #[test]
+    fn the_python_package_judges_by_the_same_text() {
+        let module = include_str!("../../../../python/src/rollcage/_calls.py");
+        assert!(module.contains(PRELUDE), "the prelude in `_calls.py` is another");
+        assert!(module.contains(STAND_IN), "what stands in for imports in `_calls.py` is another");
+        assert!(module.contains(HARNESS), "the harness in `_calls.py` is another");
     }
 
     #[test]

@@ -114,14 +114,17 @@ fn tests(ground_truth: Value) -> Result<Tests, String> {
         lists.assert_case.iter().flatten().filter(|code| !is_nothing(code)).collect();
     match (&lists.fn_name, assertions.as_slice()) {
         (None, []) => Ok(Tests::Cases(test_cases(lists.texts()?))),
-        (Some(function), []) => Ok(python(python_calls::test_code(function, &lists)?)),
+        (Some(function), []) => {
+            let test_code = python_calls::test_code(function, &lists)?;
+            Ok(python(&python_calls::prelude(function), test_code))
+        }
         (None, assertions) => {
             if lists.inputs.iter().chain(&lists.outputs).flatten().any(|value| !is_nothing(value)) {
                 return Err("it has `assert_case` beside inputs or outputs of its own".to_owned());
             }
             let code: Option<Vec<&str>> = assertions.iter().map(|code| code.as_str()).collect();
             let code = code.ok_or_else(|| "its `assert_case` is not a list of texts".to_owned())?;
-            Ok(python(code.join("\n") + "\n"))
+            Ok(python(PRELUDE, code.join("\n") + "\n"))
         }
         (Some(_), _) => Err("it has both `fn_name` and `assert_case`".to_owned()),
     }
@@ -131,6 +134,6 @@ fn is_nothing(value: &Value) -> bool {
     value.is_null() || value.as_str().is_some_and(|text| text.trim().is_empty())
 }
 
-fn python(test_code: String) -> Tests {
-    Tests::Code { prefix: PRELUDE.into(), context: PRELUDE.into(), test_code: test_code.into() }
+fn python(prelude: &str, test_code: String) -> Tests {
+    Tests::Code { prefix: prelude.into(), context: prelude.into(), test_code: test_code.into() }
 }
