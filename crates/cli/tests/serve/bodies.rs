@@ -47,7 +47,12 @@ fn each_is_refused_with_its_field_and_the_server_goes_on() {
             "`limits.wall_time`",
         ),
         ("/v1/execute", r#"{"language":"python","code":"","limts":{}}"#, 400, "`limts`: unknown field"),
-        ("/v1/execute", r#"{"language":"pyton","code":""}"#, 422, "no language is called `pyton`"),
+        (
+            "/v1/execute",
+            r#"{"language":"pyton","code":""}"#,
+            422,
+            "`language`: no language is called `pyton`",
+        ),
         ("/v1/judge", r#"{"solution":"","language":"python","problem":{"cases":[]}}"#, 400, "`problem`"),
         ("/v1/judge/batch", r#"{"items":[{"solution":"","problem":"p"}]}"#, 400, "`items[0].problem`"),
     ] {

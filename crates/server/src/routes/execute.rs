@@ -38,7 +38,7 @@ pub(crate) async fn run(app: &App, program: &Program) -> Result<(Executed, Spent
 
 async fn program(app: &App, order: ExecuteOrder) -> Result<Program, Refusal> {
     let ExecuteOrder { language, code, stdin, args, files, limits, collect } = order;
-    let language = app.language(&language).await?;
+    let language = app.language(&language).await.map_err(|refusal| refusal.within("language"))?;
     if !args.is_empty() && !language.takes_arguments() {
         let problem =
             format!("programs in {} are run by a shell line, which passes none on", language.display);

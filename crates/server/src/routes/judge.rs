@@ -19,7 +19,7 @@ pub(crate) async fn judge(State(app): State<Arc<App>>, request: Request) -> Resu
     let (order, stop) = read.value.into_order()?;
     app.limits.check("problem.limits", &order.problem.limits)?;
     let _turn = app.turn().await?;
-    let language = app.language(&order.language).await?;
+    let language = app.language(&order.language).await.map_err(|refusal| refusal.within("language"))?;
     // Whoever waits for one judgement waits for its slowest case, so cases share the processors.
     let parallel = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     Ok(json(&judged(&app, None, order, &language, options(stop, parallel)).await))
