@@ -30,8 +30,19 @@ const SCRATCH: &CStr = c"/ws/layer/scratch";
 pub(crate) fn show_as(base: &Path, target: &Path, uid: u32) -> io::Result<()> {
     let owner = fs::metadata(base)?;
     let namespace = namespace_that_maps([(owner.uid(), "uid_map"), (owner.gid(), "gid_map")], uid)?;
-    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-    let tree = open_tree(CWD, base, flags)?;
+    show_mapped(base, target, &namespace, OpenTreeFlags::empty())
+}
+
+/// Shows `source` at `target`, confined, with owners as `namespace` maps them. `depth` may be `AT_RECURSIVE`, for what is
+/// mounted below it too.
+pub(crate) fn show_mapped(
+    source: &Path,
+    target: &Path,
+    namespace: &OwnedFd,
+    depth: OpenTreeFlags,
+) -> io::Result<()> {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | depth;
+    let tree = open_tree(CWD, source, flags)?;
     attributes::map_ids(tree.as_fd(), namespace.as_fd())?;
     let attach = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
     move_mount(tree.as_fd(), c"", CWD, target, attach)?;
@@ -49,7 +60,7 @@ pub(crate) fn show(base: &Path, target: &Path) -> io::Result<()> {
 
 /// A user namespace in which each id is `to`, taken from a process that lives just long enough.
 #[expect(unsafe_code, reason = "forks a process that has one thread")]
-fn namespace_that_maps(ids: [(u32, &str); 2], to: u32) -> io::Result<OwnedFd> {
+pub(crate) fn namespace_that_maps(ids: [(u32, &str); 2], to: u32) -> io::Result<OwnedFd> {
     // SAFETY: the launcher has one thread.
     let process = unsafe { fork_idle(USER_NAMESPACE) }?;
     let made = (|| {

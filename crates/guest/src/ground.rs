@@ -16,10 +16,13 @@ use rustix::process::{Gid, Pid, Uid, set_child_subreaper};
 use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
 
 use crate::base;
+use crate::bench::Bench;
+use crate::fork_server::KEPT_MAX;
 use crate::protocol::{Command, Ended, Report, RunHeader, Wiring};
 use crate::rootless;
+use crate::service::Confinement;
 use crate::small_text::SmallText;
-use crate::stub::{Bench, Confinement, Descriptors, is_for, now_ns};
+use crate::stub::{Descriptors, is_for, now_ns};
 use crate::tree::{self, SignalScope};
 use crate::wire;
 
@@ -153,7 +156,7 @@ impl Ground {
 
     /// Gives up every privilege, once the program runs.
     pub(crate) fn renounce(&self, program_uid: u32) {
-        let dropped = match self {
+        let changed = match self {
             Self::Full => {
                 // The stub's uid is not the program's, so the program cannot signal or trace it. Cages' uids are
                 // even, stubs' the odd ones that follow.
@@ -164,7 +167,11 @@ impl Ground {
             }
             // The program's Landlock domain keeps it from tracing this process, and a namespace's init hears no signal
             // from inside.
-            Self::Rootless => set_capabilities(
+            Self::Rootless | Self::Process { .. } => Ok(()),
+        };
+        // Leaving uid 0 takes capabilities away; a fork server's stub had another.
+        let dropped = changed.and_then(|()| match self {
+            Self::Full | Self::Rootless => set_capabilities(
                 None,
                 CapabilitySets {
                     effective: CapabilitySet::empty(),
@@ -173,7 +180,7 @@ impl Ground {
                 },
             ),
             Self::Process { .. } => Ok(()),
-        };
+        });
         if dropped.is_err() {
             // Fail closed: ending PID 1 kills the whole cage.
             exit(1)
@@ -231,9 +238,17 @@ fn at(stage: Stage) -> impl FnOnce(Errno) -> (Stage, Errno) {
     move |errno| (stage, errno)
 }
 
+/// Closes all but the slot's socket, the ruleset, and what an interpreter opened for itself.
 fn close_all_but(bench: &Bench, ruleset: &OwnedFd) -> Result<(), (Stage, Errno)> {
-    descriptors::close_all_but([bench.socket.as_raw_fd(), ruleset.as_raw_fd()])
-        .map_err(at(Stage::CloseLaunchers))
+    let own = [bench.socket.as_raw_fd(), ruleset.as_raw_fd()];
+    let mut kept = [0; KEPT_MAX + 2];
+    let mut count = 0;
+    for (place, fd) in kept.iter_mut().zip(own.iter().chain(bench.shared.birth.kept())) {
+        *place = *fd;
+        count += 1;
+    }
+    let kept = kept.get_mut(..count).unwrap_or_default();
+    descriptors::close_all_but(kept).map_err(at(Stage::CloseLaunchers))
 }
 
 /// Processes only: no /proc/sys, kcore, keys, cmdline of the kernel and so on. Other users' processes, that is this stub,

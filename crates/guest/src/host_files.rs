@@ -18,7 +18,7 @@ pub(crate) const ETC_ENTRIES: [&str; 8] = [
 /// is there to be looked at, and reading them is not refused with the words for a file that is missing.
 pub(crate) const ETC_INSISTED_ON: [&str; 1] = ["ssl/openssl.cnf"];
 /// Prefixes of further such entries: `java-17-openjdk`, `python3.11`, …
-const ETC_PREFIXES: [&str; 6] = ["java-", "python", "perl", "R", "lua", "php"];
+const ETC_PREFIXES: [&str; 7] = ["java-", "python", "perl", "R", "lua", "php", "matplotlib"];
 
 /// Whether an entry of `/etc` belongs to a toolchain.
 pub(crate) fn is_wanted_in_etc(name: &str) -> bool {

@@ -6,20 +6,24 @@
 //! the bounded messages of [`protocol`].
 
 mod base;
+mod bench;
 mod filter;
+pub mod fork_server;
 mod ground;
 mod host_files;
 mod inherited;
+mod intake;
 mod launcher;
 pub mod protocol;
 mod rootless;
 mod rules;
 mod serve;
+mod service;
 mod small_text;
 mod stub;
 mod template;
 mod tree;
 mod wire;
 
-pub use launcher::{ANNOUNCED, CHARGED, HOST_TOOLCHAINS, LAUNCHER_ARGUMENT, main_if_asked};
+pub use launcher::{LAUNCHER_ARGUMENT, main_if_asked};
 pub use rollcage_sys::child::{ResourceLimit, Stage, WORKSPACE_DESCRIPTOR};

@@ -4,20 +4,24 @@
 //! says when nothing of a cage is left.
 #![expect(unsafe_code, reason = "clones processes that share its memory")]
 
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::ptr;
 
 use rollcage_sys::Errno;
-use rollcage_sys::child::{Failure, Stage};
-use rollcage_sys::clone::{CAGE_NAMESPACES, Caller, ROOTLESS_CAGE_NAMESPACES, Stack, spawn_sharing_memory};
+use rollcage_sys::child::Stage;
+use rollcage_sys::clone::{CAGE_NAMESPACES, Caller, ROOTLESS_CAGE_NAMESPACES, spawn_sharing_memory};
+use rollcage_sys::stack::{Region, Stack};
 use rollcage_types::IsolationLevel;
 use rustix::event::epoll;
 use rustix::net::{SendFlags, send};
 use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 
-use crate::launcher::{LauncherError, call, receive};
-use crate::protocol::{Command, REQUEST_BYTES_MAX, REQUEST_STRINGS_MAX, Report, Setup, Wiring};
-use crate::stub::{self, Bench, Shared};
+use crate::bench::{Bench, Ledger, Rooms};
+use crate::intake::receive;
+use crate::launcher::{LauncherError, call};
+use crate::protocol::{Command, Report, Setup, Wiring};
+use crate::service::Shared;
+use crate::stub;
 use crate::tree::SignalScope;
 
 /// Marks the control socket among epoll's events; slots carry their index.
@@ -25,18 +29,21 @@ const CONTROL: u64 = u64::MAX;
 /// Events taken from the kernel at a time; more wait their turn.
 const EVENTS: usize = 32;
 
-/// The launcher once it is set up.
+/// The launcher once it is set up. Once it serves it allocates nothing: in an interpreter, stubs may be copying the
+/// allocator's memory at any moment.
 #[derive(Debug)]
 pub(crate) struct Launcher {
     epoll: OwnedFd,
-    slots: Vec<Slot>,
+    slots: Ledger<Slot>,
+    rooms: Rooms,
+    start_clock: Region,
     /// How every cage is ended where no namespace does it.
     scope: Option<SignalScope>,
 }
 
 #[derive(Debug)]
 struct Slot {
-    /// Boxed and reached only through a pointer while a stub lives, because the stub works in it.
+    /// Reached only through a pointer while a stub lives, because the stub works in it.
     bench: *mut Bench,
     stub_stack: Stack,
     live: Option<OwnedFd>,
@@ -46,31 +53,14 @@ struct Slot {
 
 impl Slot {
     fn new(
+        rooms: &Rooms,
         shared: &'static Shared,
         setup: &Setup,
         socket: OwnedFd,
         directories: Option<[OwnedFd; 2]>,
     ) -> Result<Self, Errno> {
-        let bench = Box::new(Bench {
-            shared,
-            socket,
-            directories,
-            index: setup.slot as usize,
-            uid: setup.uid,
-            wiring: Wiring::Sealed,
-            generation: 0,
-            failure: Failure::default(),
-            child_stack: Stack::new()?,
-            buffer: Box::new([0; REQUEST_BYTES_MAX]),
-            pointers: Box::new([ptr::null(); REQUEST_STRINGS_MAX]),
-        });
-        Ok(Self {
-            bench: Box::into_raw(bench),
-            stub_stack: Stack::new()?,
-            live: None,
-            generation: 0,
-            wiring: Wiring::Sealed,
-        })
+        let (bench, stub_stack) = rooms.lay_out(shared, setup, socket, directories)?;
+        Ok(Self { bench, stub_stack, live: None, generation: 0, wiring: Wiring::Sealed })
     }
 
     /// For a slot whose stub is gone.
@@ -108,7 +98,7 @@ impl Slot {
                 namespaces,
                 None,
                 Caller::Continues,
-                &self.stub_stack,
+                self.stub_stack,
                 stub::main,
                 self.bench.cast(),
             )
@@ -138,24 +128,31 @@ impl Launcher {
         let watched = epoll::EventData::new_u64(CONTROL);
         epoll::add(&epoll, control, watched, epoll::EventFlags::IN)
             .map_err(call("watch the control socket"))?;
+        let rooms = Rooms::map(slots.len()).map_err(call("map stacks"))?;
         let slots = slots
             .into_iter()
-            .map(|(setup, socket, directories)| Slot::new(shared, &setup, socket, directories))
+            .map(|(setup, socket, directories)| Slot::new(&rooms, shared, &setup, socket, directories))
             .collect::<Result<Vec<_>, _>>()
-            .map_err(call("map stacks"))?;
-        Ok(Self { epoll, slots, scope })
+            .map_err(call("lay out stacks"))?;
+        let slots = Ledger::of(slots).map_err(call("map the slots"))?;
+        Ok(Self { epoll, slots, rooms, start_clock: shared.start_clock.region(), scope })
+    }
+
+    /// Where it, its stubs and their children write while they work. A program that is a copy of it must not have them.
+    pub(crate) const fn regions(&self) -> [Region; 3] {
+        [self.rooms.region(), self.slots.region(), self.start_clock]
     }
 
     /// Makes cages until the supervisor is gone.
     pub(crate) fn serve(mut self, control: BorrowedFd<'_>) -> Result<(), LauncherError> {
-        let mut events = Vec::with_capacity(EVENTS);
+        let mut space = [const { MaybeUninit::uninit() }; EVENTS];
         loop {
-            events.clear();
-            match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), None) {
-                Ok(_) | Err(Errno::INTR) => {}
+            let events = match epoll::wait(&self.epoll, &mut space, None) {
+                Ok((events, _rest)) => events,
+                Err(Errno::INTR) => continue,
                 Err(errno) => return Err(call("wait for events")(errno)),
-            }
-            for event in &events {
+            };
+            for event in events {
                 let data = event.data.u64();
                 if data == CONTROL {
                     let mut bytes = [0; Command::BYTES];
@@ -181,7 +178,7 @@ impl Launcher {
         match command {
             Some(Command::Start { slot, wiring }) => self.set(slot as usize, wiring),
             Some(Command::Kill { slot, generation }) => {
-                let Some(slot) = self.slots.get(slot as usize) else { return };
+                let Some(slot) = self.slots.entry(slot as usize) else { return };
                 if let Some(pidfd) = slot.live.as_ref().filter(|_| slot.generation == generation) {
                     // ESRCH: it ended by itself in the meantime.
                     let _sent = pidfd_send_signal(pidfd, Signal::KILL);
@@ -193,7 +190,7 @@ impl Launcher {
 
     /// Makes the slot's cages of this kind from now on.
     fn set(&mut self, index: usize, wiring: Wiring) {
-        let Some(slot) = self.slots.get_mut(index) else { return };
+        let Some(slot) = self.slots.entry(index) else { return };
         let is_other = slot.wiring != wiring;
         slot.wiring = wiring;
         match &slot.live {
@@ -207,7 +204,7 @@ impl Launcher {
     }
 
     fn start(&mut self, index: usize) {
-        let Some(slot) = self.slots.get_mut(index) else { return };
+        let Some(slot) = self.slots.entry(index) else { return };
         if slot.live.is_some() {
             return;
         }
@@ -218,7 +215,7 @@ impl Launcher {
     }
 
     fn reap(&mut self, index: usize) {
-        let Some(slot) = self.slots.get_mut(index) else { return };
+        let Some(slot) = self.slots.entry(index) else { return };
         let Some(pidfd) = slot.live.as_ref() else { return };
         let status = match waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG)
         {

@@ -13,62 +13,21 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 
 use rollcage_sys::Errno;
-use rollcage_sys::child::{CGROUPS_MAX, Failure, PreparedChild, Stage, confine_and_exec, exit};
-use rollcage_sys::clone::{Caller, Stack, spawn_sharing_memory};
-use rollcage_sys::mapping::SharedWords;
-use rollcage_sys::seccomp::Instruction;
+use rollcage_sys::child::{
+    CGROUPS_MAX, Execution, PreparedChild, Return, Stage, confine_and_execute, confine_and_return, exit,
+};
+use rollcage_sys::clone::{Caller, spawn_copying_memory, spawn_sharing_memory};
 use rollcage_types::IsolationLevel;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, recvmsg, send};
+use rustix::process::Pid;
 
+use crate::bench::Bench;
 use crate::ground::Ground;
 use crate::protocol::{
-    CgroupEntry, Command, REQUEST_BYTES_MAX, REQUEST_STRINGS_MAX, RUN_DESCRIPTORS_FIXED, RUN_DESCRIPTORS_MAX,
-    Report, RunHeader, Wiring,
+    CgroupEntry, Command, RUN_DESCRIPTORS_FIXED, RUN_DESCRIPTORS_MAX, Report, RunHeader, Wiring,
 };
-use crate::rules::Grants;
+use crate::service::Birth;
 use crate::wire;
-
-/// What all stubs share: made once, never changed.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) level: IsolationLevel,
-    /// Whether stubs say that they wait; see [`Report::Waiting`].
-    pub(crate) announced: bool,
-    /// Whether workspaces start as views of a directory; see `base.rs`.
-    pub(crate) has_base: bool,
-    pub(crate) confinement: Confinement,
-    /// What each program takes on besides the launcher's own filter, without a network and with one.
-    pub(crate) filters: [Vec<Instruction>; 2],
-    /// See [`crate::protocol::start_clock_offset`].
-    pub(crate) start_clock: SharedWords,
-}
-
-/// Where programs' Landlock rules come from; see `rules.rs`.
-#[derive(Debug)]
-pub(crate) enum Confinement {
-    /// One ruleset for all that have a network, and one for all that have not.
-    Template { sealed: OwnedFd, wired: OwnedFd },
-    /// One for each cage, made of what all may see of the host and its own directories; and the ruleset that keeps a
-    /// stub's signals to its own tree.
-    Host { grants: Grants, signals: OwnedFd },
-}
-
-/// The memory one stub works in. Only the stub touches `buffer`, `pointers` and `prepared` while it lives.
-#[derive(Debug)]
-pub(crate) struct Bench {
-    pub(crate) shared: &'static Shared,
-    pub(crate) socket: OwnedFd,
-    /// The slot's workspace and temporary directory, where cages have no mounts of their own.
-    pub(crate) directories: Option<[OwnedFd; 2]>,
-    pub(crate) index: usize,
-    pub(crate) uid: u32,
-    pub(crate) wiring: Wiring,
-    pub(crate) generation: u64,
-    pub(crate) failure: Failure,
-    pub(crate) child_stack: Stack,
-    pub(crate) buffer: Box<[u8; REQUEST_BYTES_MAX]>,
-    pub(crate) pointers: Box<[*const c_char; REQUEST_STRINGS_MAX]>,
-}
 
 /// Runs a cage from its namespaces to its end. For [`spawn_sharing_memory`].
 ///
@@ -106,27 +65,24 @@ fn serve(bench: &mut Bench) -> Result<(), (Stage, Errno)> {
         wire::hand_over_listeners(bench.socket.as_fd(), bench.generation, listeners)
             .map_err(|errno| (Stage::Listen, errno))?;
     }
-    let prepared = prepare(bench, &ground, request_bytes, &header, &descriptors).ok_or(malformed)?;
-    let into_cgroup = match header.cgroup_entry {
-        CgroupEntry::CloneInto => descriptors.cgroups[0].as_ref().map(OwnedFd::as_fd),
-        CgroupEntry::Tasks | CgroupEntry::None => None,
+    let child = prepare(bench, &ground, &header, &descriptors).ok_or(malformed)?;
+    // Both live on this frame until the program's process has no use for them any more.
+    let (execution, order);
+    let (pid, started_ns) = match bench.shared.birth {
+        Birth::Execution => {
+            let [programs, argv, envp] = lay_lists(bench, request_bytes, &header).ok_or(malformed)?;
+            execution = Execution { child, programs, argv, envp };
+            let pid = spawn_executing(bench, &header, &descriptors, &execution);
+            // It has been executed by now.
+            (pid.map_err(|errno| (Stage::CloneChild, errno))?, now_ns())
+        }
+        Birth::Fork { point, .. } => {
+            order = Return { child, point };
+            let started_ns = now_ns();
+            let pid = spawn_returning(bench, &order);
+            (pid.map_err(|errno| (Stage::CloneChild, errno))?, started_ns)
+        }
     };
-    let argument = ptr::from_ref(&prepared).cast_mut().cast::<c_void>();
-    // SAFETY: no other process uses this slot's child stack; `prepared` and all it points to stay untouched
-    // until the child has called execve or ended, because this process is suspended until then; and
-    // `confine_and_exec` keeps the rules for code on a borrowed stack.
-    let child = unsafe {
-        spawn_sharing_memory(
-            0,
-            into_cgroup,
-            Caller::WaitsForExec,
-            &bench.child_stack,
-            confine_and_exec,
-            argument,
-        )
-    }
-    .map_err(|errno| (Stage::CloneChild, errno))?;
-    let started_ns = now_ns();
     if let Some(failed) = bench.failure.read() {
         return Err(failed);
     }
@@ -135,7 +91,11 @@ fn serve(bench: &mut Bench) -> Result<(), (Stage, Errno)> {
     drop(descriptors);
     ground.renounce(bench.uid);
     // A wait that cannot fail has failed: leave rather than spin.
-    let ended = ground.await_end(bench, child.pid, started_ns).unwrap_or_else(|| exit(1));
+    let ended = ground.await_end(bench, pid, started_ns).unwrap_or_else(|| exit(1));
+    // A process that goes on as the interpreter runs beside this one, and may have failed since.
+    if let Some(failed) = bench.failure.read() {
+        return Err(failed);
+    }
     report(bench.socket.as_fd(), bench.generation, Report::Ended(ended));
     ground.clear();
     Ok(())
@@ -215,19 +175,52 @@ fn receive(bench: &mut Bench) -> Result<Option<Packet>, (Stage, Errno)> {
     )))
 }
 
-/// Lays the pointer lists execve wants over the received strings; `None` if the message does not add up.
-fn prepare(
-    bench: &mut Bench,
-    ground: &Ground,
-    request_bytes: usize,
+/// Starts a process that executes the program. Returns once it has.
+fn spawn_executing(
+    bench: &Bench,
     header: &RunHeader,
     descriptors: &Descriptors,
-) -> Option<PreparedChild> {
-    let request = bench.buffer.get(..request_bytes)?;
-    if header.generation != bench.generation {
-        return None;
-    }
-    let mut strings = request.get(header.strings_at..)?;
+    execution: &Execution,
+) -> Result<Pid, Errno> {
+    let into_cgroup = match header.cgroup_entry {
+        CgroupEntry::CloneInto => descriptors.cgroups[0].as_ref().map(OwnedFd::as_fd),
+        CgroupEntry::Tasks | CgroupEntry::None => None,
+    };
+    let argument = ptr::from_ref(execution).cast_mut().cast::<c_void>();
+    // SAFETY: no other process uses this slot's child stack; `execution` and all it points to stay untouched until the
+    // child has called execve or ended, because this process is suspended until then; and `confine_and_execute` keeps the
+    // rules for code on a borrowed stack.
+    let spawned = unsafe {
+        spawn_sharing_memory(
+            0,
+            into_cgroup,
+            Caller::WaitsForExec,
+            bench.child_stack,
+            confine_and_execute,
+            argument,
+        )
+    }?;
+    Ok(spawned.pid)
+}
+
+/// Starts a process that goes on as the interpreter, beside this one.
+fn spawn_returning(bench: &Bench, order: &Return) -> Result<Pid, Errno> {
+    // SAFETY: made before the launcher began to serve, and never removed.
+    let thread_id = unsafe { &*order.point }.thread_id();
+    let argument = ptr::from_ref(order).cast_mut().cast::<c_void>();
+    // SAFETY: no other process uses this slot's child stack, and the launcher's region is shared, so that this process and
+    // the new one do not write to the same. `order` and all it points to stay until the program has ended; what is
+    // not in the region the new process has a copy of. The interpreter's stack was left before the first stub was made.
+    unsafe { spawn_copying_memory(thread_id, bench.child_stack, confine_and_return, argument) }
+}
+
+/// Lays the pointer lists execve wants over the received strings; `None` if the message does not add up.
+fn lay_lists(
+    bench: &mut Bench,
+    request_bytes: usize,
+    header: &RunHeader,
+) -> Option<[*const *const c_char; 3]> {
+    let mut strings = bench.buffer.get(header.strings_at..request_bytes)?;
     let mut starts = [ptr::null::<*const c_char>(); 3];
     let mut place = 0;
     for (start, count) in starts.iter_mut().zip(header.counts) {
@@ -241,8 +234,26 @@ fn prepare(
         *bench.pointers.get_mut(place)? = ptr::null();
         place += 1;
     }
+    Some(starts)
+}
+
+/// What confines the program; `None` if the message does not add up.
+fn prepare(
+    bench: &Bench,
+    ground: &Ground,
+    header: &RunHeader,
+    descriptors: &Descriptors,
+) -> Option<PreparedChild> {
+    if header.generation != bench.generation {
+        return None;
+    }
     // Without a cgroup there would be no limits: fail closed, unless the supervisor said that there is none.
     if (header.cgroup_entry == CgroupEntry::None) != descriptors.cgroups[0].is_none() {
+        return None;
+    }
+    // Only one that executes its program can be cloned into a group.
+    let executes = matches!(bench.shared.birth, Birth::Execution);
+    if header.cgroup_entry == CgroupEntry::CloneInto && !executes {
         return None;
     }
     let [sealed, wired] = &bench.shared.filters;
@@ -257,11 +268,14 @@ fn prepare(
             *place = fd.as_raw_fd();
         }
     }
+    let kept = bench.shared.birth.kept();
     Some(PreparedChild {
         cgroups,
         stdio: descriptors.stdio.each_ref().map(OwnedFd::as_raw_fd),
         directory: descriptors.work.as_raw_fd(),
         directory_kept: !has_namespaces,
+        kept: kept.as_ptr(),
+        kept_len: kept.len(),
         hides_cgroups: has_namespaces,
         allows_own_process_files: !has_namespaces,
         resource_limits: header.resource_limits,
@@ -271,9 +285,6 @@ fn prepare(
         landlock: ground.ruleset(bench),
         filter: filter.as_ptr(),
         filter_len: filter.len(),
-        programs: starts[0],
-        argv: starts[1],
-        envp: starts[2],
         failure: &raw const bench.failure,
     })
 }

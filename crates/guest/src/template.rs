@@ -6,6 +6,7 @@
 use std::ffi::CString;
 use std::fs;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
@@ -14,13 +15,14 @@ use rollcage_sys::mount as attributes;
 use rollcage_types::IsolationLevel;
 use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
 use rustix::mount::{
-    MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind, mount_bind_recursive, mount_change,
-    unmount,
+    MountFlags, MountPropagationFlags, OpenTreeFlags, UnmountFlags, mount, mount_bind, mount_bind_recursive,
+    mount_change, unmount,
 };
 use rustix::process::{chdir, pivot_root};
 
 use crate::base;
 use crate::host_files::{HOST_TREES, is_wanted_in_etc};
+use crate::protocol::Order;
 
 /// Devices a program may open: name, major, minor. See Documentation/admin-guide/devices.txt.
 const DEVICES: [(&str, u32, u32); 5] =
@@ -34,15 +36,6 @@ const DEVICE_LINKS: [(&str, &str); 5] = [
     ("stderr", "/proc/self/fd/2"),
     ("shm", "/ws/tmp"),
 ];
-
-/// What programs find at their root.
-#[derive(Debug)]
-pub(crate) enum RootTree {
-    /// The host's own toolchains and what they need, nothing else.
-    HostToolchains,
-    /// All of this directory, but for what every cage has of its own.
-    Directory(PathBuf),
-}
 
 /// What a cage has of its own, whatever its root tree has under these names.
 const OWN: [&str; 6] = ["dev", "proc", "sys", "run", "tmp", "ws"];
@@ -64,60 +57,78 @@ fn at<E: Into<io::Error>>(action: &'static str, path: &Path) -> impl FnOnce(E) -
     move |source| TemplateError { action, path: path.to_owned(), source: source.into() }
 }
 
-/// Replaces the calling process's root by a template built on the empty directory `root`. The process must be
-/// alone in its mount namespace. `uids` get a name in `/etc/passwd`.
-pub(crate) fn enter(
-    level: IsolationLevel,
-    root: &Path,
-    tree: &RootTree,
-    base: Option<&Path>,
-    uids: &[u32],
-) -> Result<(), TemplateError> {
-    let host = Path::new("/");
-    // First of all: nothing mounted from here on may propagate to the host.
-    mount_change(host, MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
-        .map_err(at("make private", host))?;
-    // Device nodes work here, and only here; nobody but us ever writes to this file system.
-    mount("tmpfs", root, "tmpfs", MountFlags::NOSUID, TEMPLATE_OPTIONS)
-        .map_err(at("mount a tmpfs on", root))?;
+/// What a template is made of.
+#[derive(Debug)]
+pub(crate) struct Template<'a> {
+    pub(crate) level: IsolationLevel,
+    /// The empty directory that it is built on.
+    pub(crate) root: &'a Path,
+    pub(crate) order: &'a Order,
+    /// They get a name in `/etc/passwd`.
+    pub(crate) uids: &'a [u32],
+}
 
-    match tree {
-        RootTree::HostToolchains => {
-            for name in HOST_TREES {
-                show(&Path::new("/").join(name), &root.join(name))?;
+impl Template<'_> {
+    /// Replaces the calling process's root by the template. The process must be alone in its mount namespace.
+    pub(crate) fn enter(&self) -> Result<(), TemplateError> {
+        let (root, host) = (self.root, Path::new("/"));
+        // First of all: nothing mounted from here on may propagate to the host.
+        mount_change(host, MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
+            .map_err(at("make private", host))?;
+        // Device nodes work here, and only here; nobody but us ever writes to this file system.
+        mount("tmpfs", root, "tmpfs", MountFlags::NOSUID, TEMPLATE_OPTIONS)
+            .map_err(at("mount a tmpfs on", root))?;
+        let server = self.order.fork_server.as_ref();
+        let owner = server.and_then(|server| server.uids).map(|uids| uids.root);
+        let shown = Shown::to(owner).map_err(at("map the owner of", host))?;
+        match &self.order.tree {
+            None => {
+                for name in HOST_TREES {
+                    shown.show(&Path::new("/").join(name), &root.join(name))?;
+                }
+                configuration(&root.join("etc"), self.uids)?;
+                directory(&root.join("var"), 0o755)?;
+                link("/ws/tmp", &root.join("var/tmp"))?;
             }
-            configuration(&root.join("etc"), uids)?;
-            directory(&root.join("var"), 0o755)?;
-            link("/ws/tmp", &root.join("var/tmp"))?;
+            Some(tree) => every_entry(&shown, tree, root)?,
         }
-        RootTree::Directory(tree) => every_entry(tree, root)?,
-    }
-    devices(level, &root.join("dev"))?;
-    for name in ["proc", "ws", "ws/work", "ws/tmp", "run"] {
-        directory(&root.join(name), 0o755)?;
-    }
-    link("/ws/tmp", &root.join("tmp"))?;
-    if let Some(base) = base {
-        show_base(level, root, base, uids)?;
-    }
+        devices(self.level, &root.join("dev"))?;
+        for name in ["proc", "ws", "ws/work", "ws/tmp", "run"] {
+            directory(&root.join(name), 0o755)?;
+        }
+        link("/ws/tmp", &root.join("tmp"))?;
+        if let Some(base) = &self.order.base {
+            show_base(self.level, root, base, self.uids)?;
+        }
+        for name in server.iter().flat_map(|server| &server.files) {
+            let file = root.join("ws/work").join(name);
+            fs::write(&file, "").map_err(at("create", &file))?;
+        }
+        if let Some(owner) = owner {
+            std::os::unix::fs::lchown(root, Some(owner), Some(owner)).map_err(at("give away", root))?;
+            for own in ["etc", "var", "dev", "ws", "run"] {
+                give_to(owner, &root.join(own))?;
+            }
+        }
 
-    // Recursively, because a read-only rebind of the top mount leaves those below it writable.
-    let path = c_path(root);
-    attributes::set_attributes_recursively(CWD, &path, attributes::READ_ONLY)
-        .map_err(at("make read-only", root))?;
-    if level == IsolationLevel::Rootless {
-        // In a user namespace a proc can be mounted only where another one can be seen whole. Cages mount theirs over
-        // it. After the above, because a mount may not have fewer restrictions than the one that is seen.
-        let proc = root.join("proc");
-        let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
-        mount("proc", &proc, "proc", flags, None).map_err(at("mount a proc on", &proc))?;
+        // Recursively, because a read-only rebind of the top mount leaves those below it writable.
+        let path = c_path(root);
+        attributes::set_attributes_recursively(CWD, &path, attributes::READ_ONLY)
+            .map_err(at("make read-only", root))?;
+        if self.level == IsolationLevel::Rootless || server.is_some() {
+            // In a user namespace a proc can be mounted only where another one can be seen whole. Cages mount theirs over
+            // it. After the above, because a mount may not have fewer restrictions than the one that is seen.
+            let proc = root.join("proc");
+            let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+            mount("proc", &proc, "proc", flags, None).map_err(at("mount a proc on", &proc))?;
+        }
+        // With `.` for both, the old root ends up mounted over the new one and is then detached: no directory has
+        // to be set aside for it.
+        chdir(root).map_err(at("enter", root))?;
+        pivot_root(".", ".").map_err(at("pivot to", root))?;
+        unmount(".", UnmountFlags::DETACH).map_err(at("detach the host below", root))?;
+        chdir(host).map_err(at("enter", host))
     }
-    // With `.` for both, the old root ends up mounted over the new one and is then detached: no directory has
-    // to be set aside for it.
-    chdir(root).map_err(at("enter", root))?;
-    pivot_root(".", ".").map_err(at("pivot to", root))?;
-    unmount(".", UnmountFlags::DETACH).map_err(at("detach the host below", root))?;
-    chdir(host).map_err(at("enter", host))
 }
 
 /// Shows the directory that workspaces start from, at level full once for each slot.
@@ -139,38 +150,73 @@ fn show_base(level: IsolationLevel, root: &Path, base: &Path, uids: &[u32]) -> R
 }
 
 /// Shows every entry of the directory `tree` below `root`.
-fn every_entry(tree: &Path, root: &Path) -> Result<(), TemplateError> {
+fn every_entry(shown: &Shown, tree: &Path, root: &Path) -> Result<(), TemplateError> {
     for entry in fs::read_dir(tree).map_err(at("list", tree))? {
         let name = entry.map_err(at("list", tree))?.file_name();
         if !OWN.iter().any(|own| name == *own) {
-            show(&tree.join(&name), &root.join(&name))?;
+            shown.show(&tree.join(&name), &root.join(&name))?;
         }
     }
     Ok(())
 }
 
-/// Shows a tree, a file or a link of the host at `target`, confined; one that is not there is left out.
-fn show(source: &Path, target: &Path) -> Result<(), TemplateError> {
-    let metadata = match fs::symlink_metadata(source) {
+/// How files of the host are shown.
+#[derive(Debug)]
+struct Shown {
+    /// Where programs are in a user namespace that does not have the host's root: in its place, whoever is root there.
+    owner: Option<OwnedFd>,
+}
+
+impl Shown {
+    /// With root's files as those of `owner`.
+    fn to(owner: Option<u32>) -> io::Result<Self> {
+        let root_to = |uid| base::namespace_that_maps([(0, "uid_map"), (0, "gid_map")], uid);
+        Ok(Self { owner: owner.map(root_to).transpose()? })
+    }
+
+    /// Shows a tree, a file or a link of the host at `target`, confined; one that is not there is left out.
+    fn show(&self, source: &Path, target: &Path) -> Result<(), TemplateError> {
+        let metadata = match fs::symlink_metadata(source) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            metadata => metadata.map_err(at("look at", source))?,
+        };
+        if metadata.is_symlink() {
+            // Made anew, so that it leads where it leads inside.
+            let to = fs::read_link(source).map_err(at("read the link", source))?;
+            return link(to, target);
+        }
+        if metadata.is_dir() {
+            directory(target, 0o755)?;
+        } else if metadata.is_file() {
+            fs::write(target, "").map_err(at("create", target))?;
+        } else {
+            return Ok(());
+        }
+        // Not every file system can map ids. Without, root's files are shown as nobody's, which takes no right away.
+        let all = OpenTreeFlags::AT_RECURSIVE;
+        let map = |owner| base::show_mapped(source, target, owner, all).is_ok();
+        if !self.owner.as_ref().is_some_and(map) {
+            mount_bind_recursive(source, target).map_err(at("bind", source))?;
+        }
+        let confined = attributes::READ_ONLY | attributes::NO_SUID | attributes::NO_DEV;
+        attributes::set_attributes_recursively(CWD, &c_path(target), confined)
+            .map_err(at("confine the bind of", source))
+    }
+}
+
+/// Makes `owner` the owner of what the template itself holds at `path` and below.
+fn give_to(owner: u32, path: &Path) -> Result<(), TemplateError> {
+    let metadata = match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        metadata => metadata.map_err(at("look at", source))?,
+        metadata => metadata.map_err(at("look at", path))?,
     };
-    if metadata.is_symlink() {
-        // Made anew, so that it leads where it leads inside.
-        let to = fs::read_link(source).map_err(at("read the link", source))?;
-        return link(to, target);
-    }
+    std::os::unix::fs::lchown(path, Some(owner), Some(owner)).map_err(at("give away", path))?;
     if metadata.is_dir() {
-        directory(target, 0o755)?;
-    } else if metadata.is_file() {
-        fs::write(target, "").map_err(at("create", target))?;
-    } else {
-        return Ok(());
+        for entry in fs::read_dir(path).map_err(at("list", path))? {
+            give_to(owner, &entry.map_err(at("list", path))?.path())?;
+        }
     }
-    mount_bind_recursive(source, target).map_err(at("bind", source))?;
-    let confined = attributes::READ_ONLY | attributes::NO_SUID | attributes::NO_DEV;
-    attributes::set_attributes_recursively(CWD, &c_path(target), confined)
-        .map_err(at("confine the bind of", source))
+    Ok(())
 }
 
 fn devices(level: IsolationLevel, dev: &Path) -> Result<(), TemplateError> {

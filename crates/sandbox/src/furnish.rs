@@ -11,12 +11,24 @@ use rustix::io::Errno;
 use crate::error::SandboxError;
 use crate::network::Relay;
 use crate::plan::{self, Backstops};
+use crate::seat::Seat;
 use crate::slot::Slot;
 use crate::workspace::{Sharing, Workspace};
 
-/// What all runs of a host share.
+/// How the program of a cage comes to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Birth {
+    /// It is executed.
+    Execution,
+    /// It is a copy of the launcher.
+    Fork,
+}
+
+/// What all runs by one launcher of a host share.
 #[derive(Debug)]
 pub(crate) struct Setting<'a> {
+    pub(crate) level: IsolationLevel,
+    pub(crate) birth: Birth,
     pub(crate) control: BorrowedFd<'a>,
     pub(crate) sharing: Sharing,
     /// What workspaces start from.
@@ -91,11 +103,12 @@ pub(crate) fn pipe_for(owner: Option<u32>, ours: End) -> Result<(OwnedFd, OwnedF
 /// An empty workspace of the kind that the level has.
 pub(crate) fn workspace_for(
     setting: &Setting<'_>,
-    slot: &mut Slot,
+    slot: &Slot,
+    seat: &mut Seat,
     request: &ExecRequest,
 ) -> Result<Workspace, SandboxError> {
     let user = setting.file_user;
-    match (slot.fixture.level, &slot.fixture.directory) {
+    match (setting.level, &slot.fixture.directory) {
         (IsolationLevel::Process, Some(own)) => {
             let own = Arc::clone(own);
             own.clear().map_err(system("empty the slot's workspace"))?;
@@ -108,7 +121,7 @@ pub(crate) fn workspace_for(
             Ok(Workspace::Directory { own, user })
         }
         (IsolationLevel::Rootless, _) => {
-            let [work, tmp] = slot.take_workspace().ok_or(SandboxError::StubLost)?;
+            let [work, tmp] = seat.take_workspace().ok_or(SandboxError::StubLost)?;
             Ok(Workspace::Given { work, tmp, user })
         }
         (IsolationLevel::Full | IsolationLevel::Process, _) if setting.base.is_some() => {

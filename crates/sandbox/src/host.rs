@@ -1,52 +1,68 @@
 //! The host: everything that is made once and shared by all cages.
 
 use std::collections::VecDeque;
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use rollcage_guest::WORKSPACE_DESCRIPTOR;
-use rollcage_guest::protocol::{Wiring, start_clock_offset};
+use rollcage_guest::protocol::{ForkServerOrder, Order, ServerUids, Wiring, start_clock_offset};
 use rollcage_types::{Enforcement, ExecOutcome, ExecRequest, IsolationLevel, MechanismState};
 use rustix::event::EventfdFlags;
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
 use rustix::io::Errno;
-use rustix::net::sockopt::set_socket_passcred;
 
 use crate::accounts::{Accounts, Bystanders};
 use crate::cancel::Cancel;
 use crate::cgroup::{Hierarchy, SlotCgroup};
-use crate::config::{Accounting, HostConfig, RootTree};
+use crate::config::{Accounting, HostConfig, LauncherProgram, RootTree};
 use crate::enforcement::{Facts, enforcement};
 use crate::error::{HostError, SandboxError};
-use crate::furnish::{self, Setting};
-use crate::launch::{Launcher, Order, packet_sockets};
+use crate::furnish::{self, Birth, Setting};
+use crate::launch::{Launcher, Recruit};
 use crate::lease::{Block, LOCKS_OF_ROOT, SLOTS_MAX};
 use crate::plan::Backstops;
 use crate::slot::{Fixture, Slot};
-use crate::supervise;
+use crate::supervise::{self, Place};
 use crate::workspace::{DirectoryWorkspace, MountedWorkspace, Sharing};
 
 /// A host ready to run cages. Shared by reference between threads.
 #[derive(Debug)]
 pub struct Host {
     /// The first field, because the first to be dropped: it ends every cage.
-    launcher: Launcher,
+    launcher: Arc<Launcher>,
     free: Mutex<VecDeque<Slot>>,
     freed: Condvar,
     enforcement: Arc<Enforcement>,
     sharing: Sharing,
-    /// What workspaces start as views, or where there are no mounts as copies, of.
-    base: Option<PathBuf>,
     processors: u32,
-    slots: usize,
     start_clock: OwnedFd,
     /// Whom the launcher and its programs run as, where that is not ourselves.
     user: Option<u32>,
     /// Where no control group limits a tree.
     bystanders: Option<Bystanders>,
+    makings: Makings,
     /// The last field, because the last to be dropped: it removes the groups that the launcher's cages were in.
-    _block: Block,
+    block: Block,
+}
+
+/// What every launcher of a host is made of.
+#[derive(Debug)]
+struct Makings {
+    level: IsolationLevel,
+    program: LauncherProgram,
+    tree: RootTree,
+    /// What workspaces start as views, or where there are no mounts as copies, of.
+    base: Option<PathBuf>,
+    /// The template's mount point, or where slots' directories lie.
+    directory: PathBuf,
+    hierarchy: Option<Hierarchy>,
+    announced: bool,
+    /// Of each slot.
+    uids: Vec<u32>,
+    /// Fork servers there have been.
+    servers: AtomicU64,
 }
 
 fn system(action: &'static str) -> impl FnOnce(Errno) -> HostError {
@@ -82,30 +98,28 @@ impl Host {
         };
         let start_clock = start_clock().map_err(system("create the start clock"))?;
         let announced = hierarchy.is_none() || level == IsolationLevel::Rootless;
-        let maker = Maker { level, announced, hierarchy: hierarchy.as_ref(), directory: &directory, user };
-        let mut slots = VecDeque::with_capacity(config.slots);
-        let mut introductions = Vec::with_capacity(config.slots);
-        for index in 0..config.slots {
-            let (slot, theirs) = maker.slot(&block, index)?;
-            introductions.push((slot.fixture.uid, theirs));
-            slots.push_back(slot);
-        }
-        let order = Order {
-            program: &config.launcher,
+        let maker = Maker { level, hierarchy: hierarchy.as_ref(), directory: &directory, user };
+        let slots =
+            (0..config.slots).map(|index| maker.slot(&block, index)).collect::<Result<VecDeque<_>, _>>()?;
+        let makings = Makings {
             level,
-            directory: &directory,
+            program: config.launcher.clone(),
+            tree: config.tree.clone(),
+            base,
+            directory,
             announced,
-            charged: hierarchy.is_some(),
-            tree: &config.tree,
-            base: base.as_deref(),
-            user,
+            uids: slots.iter().map(|slot| slot.fixture.uid).collect(),
+            hierarchy,
+            servers: AtomicU64::new(0),
         };
-        let launcher = Launcher::start(&order, &start_clock, &introductions)?;
+        let order = makings.order(None);
+        let recruit = makings.recruit(&order, &[], user, &start_clock);
+        let launcher = Launcher::start_plain(&recruit)?;
         let facts = Facts {
             level,
-            has_groups: hierarchy.is_some(),
+            has_groups: makings.hierarchy.is_some(),
             sharing,
-            has_base: base.is_some(),
+            has_base: makings.base.is_some(),
             landlock_abi: launcher.landlock_abi,
             bounding_set_is_empty: bounding_set_is_empty(),
         };
@@ -113,39 +127,59 @@ impl Host {
         refuse_gaps(config, &enforcement)?;
         tracing::debug!(launcher = launcher.process_id(), slots = config.slots, %level, "host ready");
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        let is_sampled = makings.hierarchy.is_none();
         Ok(Self {
             free: Mutex::new(slots),
             freed: Condvar::new(),
             enforcement: Arc::new(enforcement),
             sharing,
-            base,
             processors: u32::try_from(processors).unwrap_or(u32::MAX),
-            slots: config.slots,
             start_clock,
-            bystanders: hierarchy.is_none().then(|| Bystanders::new(level, user.unwrap_or(caller.as_raw()))),
+            bystanders: is_sampled.then(|| Bystanders::new(level, user.unwrap_or(caller.as_raw()))),
             user,
-            launcher,
-            _block: block,
+            makings,
+            launcher: Arc::new(launcher),
+            block,
         })
     }
 
     /// Runs one program in a fresh cage and waits for it. Blocks the calling thread, first for a free slot.
     pub fn run(&self, request: &ExecRequest, cancel: &Cancel) -> Result<ExecOutcome, SandboxError> {
-        let mut lease = self.lease(furnish::wiring(&request.network));
+        self.run_by(&self.launcher, Birth::Execution, request, cancel)
+    }
+
+    /// As [`Host::run`], in a cage of this launcher's.
+    pub(crate) fn run_by(
+        &self,
+        launcher: &Arc<Launcher>,
+        birth: Birth,
+        request: &ExecRequest,
+        cancel: &Cancel,
+    ) -> Result<ExecOutcome, SandboxError> {
+        let wiring = furnish::wiring(&request.network);
+        let mut lease = self.lease(launcher, wiring);
+        let slot = lease.slot();
+        slot.settle_with(launcher)?;
         let setting = Setting {
-            control: self.launcher.control(),
+            level: self.makings.level,
+            birth,
+            control: launcher.control(),
             sharing: self.sharing,
-            base: self.base.as_deref(),
+            base: self.makings.base.as_deref(),
             file_user: self.user,
             backstops: match &self.bystanders {
                 None => Backstops::None,
-                Some(bystanders) => Backstops::PerProcess { beside: bystanders.count(self.slots) },
+                Some(bystanders) => Backstops::PerProcess { beside: bystanders.count(self.slots()) },
             },
             processors: self.processors,
             start_clock: &self.start_clock,
             enforcement: &self.enforcement,
         };
-        supervise::run(&setting, lease.slot(), request, cancel)
+        let index = slot.fixture.index;
+        let mut seat = launcher.take_seat(index);
+        let outcome = supervise::run(&setting, &mut Place { slot, seat: &mut seat }, request, cancel);
+        launcher.put_back(index, seat);
+        outcome
     }
 
     /// What confines every run of this host.
@@ -155,7 +189,46 @@ impl Host {
 
     /// How many cages may be alive at once.
     pub const fn slots(&self) -> usize {
-        self.slots
+        self.makings.uids.len()
+    }
+
+    /// What programs find at their root.
+    pub const fn tree(&self) -> &RootTree {
+        &self.makings.tree
+    }
+
+    /// Whether workspaces start from a directory.
+    pub(crate) const fn has_base(&self) -> bool {
+        self.makings.base.is_some()
+    }
+
+    pub(crate) const fn hierarchy(&self) -> Option<&Hierarchy> {
+        self.makings.hierarchy.as_ref()
+    }
+
+    /// The name of its groups below the roots of the hierarchy.
+    pub(crate) fn group_name(&self) -> PathBuf {
+        self.block.name()
+    }
+
+    /// A number for another fork server.
+    pub(crate) fn next_server(&self) -> u64 {
+        self.makings.servers.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The users of a fork server, where it has a user namespace with those of slots.
+    pub(crate) fn server_uids(&self) -> Option<ServerUids> {
+        (self.makings.level == IsolationLevel::Full).then(|| self.block.server_uids())
+    }
+
+    /// What another launcher of this host is told to be.
+    pub(crate) fn order(&self, fork_server: Option<ForkServerOrder>) -> Order {
+        self.makings.order(fork_server)
+    }
+
+    /// What another launcher of this host is made of.
+    pub(crate) fn recruit<'a>(&'a self, order: &'a Order, descriptors: &'a [BorrowedFd<'a>]) -> Recruit<'a> {
+        self.makings.recruit(order, descriptors, self.user, &self.start_clock)
     }
 
     /// Where a program finds its workspace, wherever it has changed its directory to. Where cages have no mounts of their
@@ -167,17 +240,45 @@ impl Host {
         }
     }
 
-    /// The slot that has rested longest, of those where a cage of this kind waits if there are any: the others are the
-    /// pool from which networks come, and made of another kind only in need.
-    fn lease(&self, wiring: Wiring) -> Lease<'_> {
+    /// The slot that has rested longest, of those whose seat suits a cage of this kind if there are any.
+    fn lease(&self, launcher: &Launcher, wiring: Wiring) -> Lease<'_> {
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
-            let fitting = free.iter().position(|slot| slot.wiring() == wiring).unwrap_or(0);
+            let is_fitting = |slot: &Slot| launcher.seat_is(slot.fixture.index, |seat| seat.suits(wiring));
+            let fitting = free.iter().position(is_fitting).unwrap_or(0);
             if let Some(slot) = free.remove(fitting) {
                 return Lease { host: self, slot: Some(slot) };
             }
             free = self.freed.wait(free).unwrap_or_else(PoisonError::into_inner);
         }
+    }
+}
+
+impl Makings {
+    fn order(&self, fork_server: Option<ForkServerOrder>) -> Order {
+        Order {
+            slots: u32::try_from(self.uids.len()).expect("no more than SLOTS_MAX"),
+            announced: self.announced,
+            charged: self.hierarchy.is_some(),
+            directory: self.directory.clone(),
+            tree: match &self.tree {
+                RootTree::HostToolchains => None,
+                RootTree::Directory(tree) => Some(tree.clone()),
+            },
+            base: self.base.clone(),
+            fork_server,
+        }
+    }
+
+    fn recruit<'a>(
+        &'a self,
+        order: &'a Order,
+        descriptors: &'a [BorrowedFd<'a>],
+        user: Option<u32>,
+        start_clock: &'a OwnedFd,
+    ) -> Recruit<'a> {
+        let (program, level, uids) = (&self.program, self.level, self.uids.as_slice());
+        Recruit { program, level, user, order, descriptors, start_clock, uids }
     }
 }
 
@@ -206,15 +307,13 @@ impl Drop for Lease<'_> {
 /// What slots are made of.
 struct Maker<'a> {
     level: IsolationLevel,
-    announced: bool,
     hierarchy: Option<&'a Hierarchy>,
     directory: &'a Path,
     user: Option<u32>,
 }
 
 impl Maker<'_> {
-    /// A slot, and the socket on which its stubs will speak.
-    fn slot(&self, block: &Block, index: usize) -> Result<(Slot, OwnedFd), HostError> {
+    fn slot(&self, block: &Block, index: usize) -> Result<Slot, HostError> {
         let accounts = match self.hierarchy {
             None => Accounts::sampled(),
             Some(hierarchy) => {
@@ -229,10 +328,6 @@ impl Maker<'_> {
         };
         let waker = rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
             .map_err(system("create an eventfd"))?;
-        let (ours, theirs) = packet_sockets().map_err(system("create a slot's socket"))?;
-        if self.announced {
-            set_socket_passcred(&ours, true).map_err(system("ask who speaks on a slot's socket"))?;
-        }
         let directory = match self.level {
             IsolationLevel::Full | IsolationLevel::Rootless => None,
             IsolationLevel::Process => Some(self.directory_of(index)?),
@@ -242,8 +337,7 @@ impl Maker<'_> {
             IsolationLevel::Process => self.user.unwrap_or(rustix::process::geteuid().as_raw()),
         };
         let index = u32::try_from(index).expect("a slot index is below SLOTS_MAX");
-        let fixture = Fixture { index, uid, level: self.level, announced: self.announced, directory };
-        Ok((Slot::new(fixture, accounts, Arc::new(waker), ours), theirs))
+        Ok(Slot::new(Fixture { index, uid, directory }, accounts, Arc::new(waker)))
     }
 
     fn directory_of(&self, index: usize) -> Result<Arc<DirectoryWorkspace>, HostError> {

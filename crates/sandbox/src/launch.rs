@@ -1,38 +1,68 @@
-//! Starts the launcher and introduces the slots to it.
+//! Starts a launcher and introduces the slots to it.
 
-use std::io::{self, IoSlice};
+use std::io::IoSlice;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use rollcage_guest::protocol::Setup;
-use rollcage_guest::{ANNOUNCED, CHARGED, HOST_TOOLCHAINS, LAUNCHER_ARGUMENT};
+use rollcage_guest::LAUNCHER_ARGUMENT;
+use rollcage_guest::protocol::{Answer, ORDER_DESCRIPTORS_MAX, Order, Setup};
 use rollcage_types::IsolationLevel;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
-    recv, sendmsg, socketpair, sockopt,
+    AddressFamily, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, Shutdown, SocketFlags,
+    SocketType, recv, sendmsg, shutdown, socketpair, sockopt,
 };
 
-use crate::config::{LauncherProgram, RootTree};
+use crate::config::LauncherProgram;
 use crate::error::HostError;
+use crate::seat::Seat;
 
 /// It takes milliseconds; a machine that needs this long is not one to run programs on.
 const START_WAIT: Duration = Duration::from_secs(20);
 /// Room for the largest request in one packet.
 const SOCKET_BUFFER: usize = 512 * 1024;
 
-/// The launcher, as its supervisor holds it. Dropping it ends every cage.
+/// A launcher, as its supervisor holds it. Dropping it ends every cage of its.
 #[derive(Debug)]
 pub(crate) struct Launcher {
-    control: Option<OwnedFd>,
-    process: Child,
-    /// Version of the Landlock interface it found.
+    control: OwnedFd,
+    process: Mutex<Child>,
+    /// Version of the Landlock interface it found; 0 before it has answered.
     pub(crate) landlock_abi: u32,
+    /// One for each slot of the host; taken by the run that has leased the slot.
+    seats: Mutex<Vec<Option<Seat>>>,
+}
+
+/// Why there is no launcher.
+#[derive(Debug)]
+pub(crate) enum StartError {
+    /// Something could not be had on our side.
+    Host(HostError),
+    /// It said that it cannot be one.
+    Answered(Answer),
+    /// It ended without a word.
+    Ended,
+    /// It took too long.
+    Late,
+}
+
+impl From<StartError> for HostError {
+    fn from(error: StartError) -> Self {
+        let message = match error {
+            StartError::Host(error) => return error,
+            StartError::Answered(Answer::Failed(message)) => message,
+            StartError::Answered(Answer::Refused { reason, .. }) => reason.as_str().to_owned(),
+            StartError::Answered(Answer::Ready { .. }) => "it answered with nonsense".to_owned(),
+            StartError::Ended => "it ended without a word".to_owned(),
+            StartError::Late => format!("no answer within {} s", START_WAIT.as_secs()),
+        };
+        Self::Launcher { message }
+    }
 }
 
 /// A pair of connected packet sockets: ours, and the one to give away.
@@ -71,110 +101,151 @@ pub(crate) fn send_with<const SPACE: usize>(
     }
 }
 
-/// What a launcher is told before it starts.
+/// What a launcher is made of.
 #[derive(Debug)]
-pub(crate) struct Order<'a> {
+pub(crate) struct Recruit<'a> {
     pub(crate) program: &'a LauncherProgram,
     pub(crate) level: IsolationLevel,
-    /// See [`LAUNCHER_ARGUMENT`].
-    pub(crate) directory: &'a Path,
-    /// Whether stubs say that they wait.
-    pub(crate) announced: bool,
-    /// Whether control groups are charged for programs.
-    pub(crate) charged: bool,
-    /// What programs find at their root.
-    pub(crate) tree: &'a RootTree,
-    /// What workspaces start as views of.
-    pub(crate) base: Option<&'a Path>,
     /// Whom it runs as, where that is not whoever starts it.
     pub(crate) user: Option<u32>,
+    pub(crate) order: &'a Order,
+    /// Those that go with the order.
+    pub(crate) descriptors: &'a [BorrowedFd<'a>],
+    pub(crate) start_clock: &'a OwnedFd,
+    /// The uid of each slot.
+    pub(crate) uids: &'a [u32],
+}
+
+fn system(action: &'static str) -> impl FnOnce(Errno) -> StartError {
+    move |errno| StartError::Host(HostError::System { action, source: errno.into() })
 }
 
 impl Launcher {
-    /// Starts the launcher. Each of `slots` is a uid and a socket.
+    /// Starts a launcher. While its answer is awaited, `read_some` is called for whichever of `outputs` is readable; one of
+    /// which it says that nothing more comes is watched no longer.
     pub(crate) fn start(
-        order: &Order<'_>,
-        start_clock: &OwnedFd,
-        slots: &[(u32, OwnedFd)],
-    ) -> Result<Self, HostError> {
-        let system = |action| move |errno: Errno| HostError::System { action, source: errno.into() };
+        recruit: &Recruit<'_>,
+        wait: Duration,
+        outputs: Vec<OwnedFd>,
+        read_some: &mut dyn FnMut(&OwnedFd) -> bool,
+    ) -> Result<Self, StartError> {
         let (control, theirs) = packet_sockets().map_err(system("create the control socket"))?;
-        let mut command = match order.program {
+        let mut command = match recruit.program {
             // The link, not the path it had: the file may have been replaced since.
             LauncherProgram::CurrentExecutable => Command::new("/proc/self/exe"),
             LauncherProgram::Path(path) => Command::new(path),
         };
-        if let Some(user) = order.user {
+        if let Some(user) = recruit.user {
             // As root this drops all supplementary groups too.
             command.uid(user).gid(user);
         }
         let process = command
             .arg(LAUNCHER_ARGUMENT)
-            .arg(order.level.as_str())
-            .arg(order.directory)
-            .arg(slots.len().to_string())
-            .arg(if order.announced { ANNOUNCED } else { "silent" })
-            .arg(if order.charged { CHARGED } else { "uncharged" })
-            .arg(match order.tree {
-                RootTree::HostToolchains => HOST_TOOLCHAINS.as_ref(),
-                RootTree::Directory(directory) => directory.as_os_str(),
-            })
-            .args(order.base)
+            .arg(recruit.level.as_str())
             .env_clear()
             .current_dir("/")
             .stdin(Stdio::from(theirs))
             .stdout(Stdio::null())
             .stderr(Stdio::inherit())
             .spawn()
-            .map_err(|source| HostError::System { action: "start the launcher process", source })?;
+            .map_err(|source| {
+                StartError::Host(HostError::System { action: "start the launcher process", source })
+            })?;
         // It holds the launcher's end of the socket too, and would keep it open when the launcher has ended.
         drop(command);
         // From here on, dropping `launcher` ends the process.
-        let mut launcher = Self { control: Some(control), process, landlock_abi: 0 };
-        launcher.introduce(&[0], start_clock)?;
-        for (index, (uid, socket)) in slots.iter().enumerate() {
-            let slot = u32::try_from(index).expect("a slot index is below SLOTS_MAX");
-            launcher.introduce(&Setup { slot, uid: *uid }.encode(), socket)?;
-        }
-        launcher.landlock_abi = launcher.await_answer()?;
+        let (process, seats) = (Mutex::new(process), Mutex::default());
+        let mut launcher = Self { control, process, landlock_abi: 0, seats };
+        launcher.introduce(recruit)?;
+        launcher.landlock_abi = launcher.await_answer(wait, outputs, read_some)?;
         Ok(launcher)
+    }
+
+    /// Starts one that executes its programs.
+    pub(crate) fn start_plain(recruit: &Recruit<'_>) -> Result<Self, HostError> {
+        Ok(Self::start(recruit, START_WAIT, Vec::new(), &mut |_none| false)?)
     }
 
     /// The socket for commands.
     pub(crate) fn control(&self) -> BorrowedFd<'_> {
-        self.control.as_ref().expect("taken only when dropped").as_fd()
+        self.control.as_fd()
     }
 
-    fn introduce(&self, message: &[u8], descriptor: &OwnedFd) -> Result<(), HostError> {
-        match send_with::<{ rustix::cmsg_space!(ScmRights(1)) }>(
-            self.control(),
-            message,
-            &[descriptor.as_fd()],
-        ) {
+    /// The seat of a slot, for whoever has leased that.
+    pub(crate) fn take_seat(&self, slot: u32) -> Seat {
+        let mut seats = self.seats.lock().unwrap_or_else(PoisonError::into_inner);
+        seats.get_mut(slot as usize).and_then(Option::take).expect("one run at a time has leased the slot")
+    }
+
+    /// Gives a seat back.
+    pub(crate) fn put_back(&self, slot: u32, seat: Seat) {
+        let mut seats = self.seats.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(place) = seats.get_mut(slot as usize) {
+            *place = Some(seat);
+        }
+    }
+
+    /// Looks at a slot's seat, if nobody has it.
+    pub(crate) fn seat_is(&self, slot: u32, what: impl FnOnce(&Seat) -> bool) -> bool {
+        let seats = self.seats.lock().unwrap_or_else(PoisonError::into_inner);
+        seats.get(slot as usize).and_then(Option::as_ref).is_some_and(what)
+    }
+
+    fn introduce(&mut self, recruit: &Recruit<'_>) -> Result<(), StartError> {
+        self.tell(&recruit.order.encode(), recruit.descriptors)?;
+        self.tell(&[0], &[recruit.start_clock.as_fd()])?;
+        let mut seats = Vec::with_capacity(recruit.uids.len());
+        for (index, uid) in recruit.uids.iter().enumerate() {
+            let slot = u32::try_from(index).expect("a slot index is below SLOTS_MAX");
+            let (ours, theirs) = packet_sockets().map_err(system("create a slot's socket"))?;
+            if recruit.order.announced {
+                sockopt::set_socket_passcred(&ours, true)
+                    .map_err(system("ask who speaks on a slot's socket"))?;
+            }
+            self.tell(&Setup { slot, uid: *uid }.encode(), &[theirs.as_fd()])?;
+            seats.push(Some(Seat::new(slot, recruit.level, recruit.order.announced, ours)));
+        }
+        *self.seats.get_mut().unwrap_or_else(PoisonError::into_inner) = seats;
+        Ok(())
+    }
+
+    fn tell(&self, message: &[u8], descriptors: &[BorrowedFd<'_>]) -> Result<(), StartError> {
+        const SPACE: usize = rustix::cmsg_space!(ScmRights(ORDER_DESCRIPTORS_MAX));
+        match send_with::<SPACE>(self.control(), message, descriptors) {
             // It has ended; its answer says why.
             Ok(()) | Err(Errno::PIPE | Errno::CONNRESET) => Ok(()),
-            Err(errno) => {
-                Err(HostError::System { action: "introduce a slot to the launcher", source: errno.into() })
+            Err(errno) => Err(system("introduce a slot to the launcher")(errno)),
+        }
+    }
+
+    fn await_answer(
+        &self,
+        wait: Duration,
+        mut outputs: Vec<OwnedFd>,
+        read_some: &mut dyn FnMut(&OwnedFd) -> bool,
+    ) -> Result<u32, StartError> {
+        let began = Instant::now();
+        loop {
+            let rest = wait.saturating_sub(began.elapsed());
+            let timeout =
+                Timespec::try_from(rest).map_err(|_far| system("set a deadline")(Errno::OVERFLOW))?;
+            let all = [self.control()].into_iter().chain(outputs.iter().map(OwnedFd::as_fd));
+            let mut polled: Vec<_> = all.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
+            match poll(&mut polled, Some(&timeout)) {
+                Ok(0) => return Err(StartError::Late),
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(errno) => return Err(system("wait for the launcher")(errno)),
+            }
+            let mut ready = polled.iter().map(|fd| !fd.revents().is_empty()).collect::<Vec<_>>().into_iter();
+            let has_answered = ready.next().unwrap_or(false);
+            outputs.retain(|output| !ready.next().unwrap_or(false) || read_some(output));
+            if has_answered {
+                return self.take_answer();
             }
         }
     }
 
-    fn await_answer(&self) -> Result<u32, HostError> {
-        let said = |message: String| HostError::Launcher { message };
-        let mut ready = [PollFd::from_borrowed_fd(self.control(), PollFlags::IN)];
-        let began = Instant::now();
-        loop {
-            let rest = START_WAIT.saturating_sub(began.elapsed());
-            let timeout = Timespec::try_from(rest).expect("no more than a constant of seconds");
-            match poll(&mut ready, Some(&timeout)) {
-                Ok(0) => return Err(said(format!("no answer within {} s", START_WAIT.as_secs()))),
-                Ok(_) => break,
-                Err(Errno::INTR) => {}
-                Err(errno) => {
-                    return Err(HostError::System { action: "wait for the launcher", source: errno.into() });
-                }
-            }
-        }
+    fn take_answer(&self) -> Result<u32, StartError> {
         /// An error message of the launcher's is a sentence.
         const ANSWER_MAX: usize = 4096;
         let mut buffer = [0; ANSWER_MAX];
@@ -185,29 +256,38 @@ impl Launcher {
             first => first,
         }
         .unwrap_or(0);
-        match buffer.get(..length) {
-            Some([b'+', abi @ ..]) => std::str::from_utf8(abi)
-                .ok()
-                .and_then(|text| text.parse().ok())
-                .ok_or_else(|| said("it answered with nonsense".to_owned())),
-            Some([b'-', message @ ..]) => Err(said(String::from_utf8_lossy(message).into_owned())),
-            _ => Err(said("it ended without a word".to_owned())),
+        match buffer.get(..length).filter(|bytes| !bytes.is_empty()).map(Answer::decode) {
+            Some(Some(Answer::Ready { landlock_abi })) => Ok(landlock_abi),
+            Some(Some(answer)) => Err(StartError::Answered(answer)),
+            Some(None) => Err(StartError::Answered(Answer::Failed("it answered with nonsense".to_owned()))),
+            None => Err(StartError::Ended),
         }
+    }
+
+    /// Whether it has not ended.
+    pub(crate) fn is_alive(&self) -> bool {
+        let mut process = self.process.lock().unwrap_or_else(PoisonError::into_inner);
+        process.try_wait().is_ok_and(|status| status.is_none())
     }
 
     /// The process to look for when something is left.
     pub(crate) fn process_id(&self) -> u32 {
-        self.process.id()
+        self.process.lock().unwrap_or_else(PoisonError::into_inner).id()
+    }
+
+    /// Ends it, and waits until that and the end of its cages has come.
+    pub(crate) fn await_end(&self) {
+        // It reads end of file, exits, and the kernel ends every process of its pid namespace.
+        let _told = shutdown(&self.control, Shutdown::Both);
+        let mut process = self.process.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Err(error) = process.wait() {
+            tracing::warn!(%error, "cannot wait for the launcher");
+        }
     }
 }
 
 impl Drop for Launcher {
     fn drop(&mut self) {
-        // The launcher reads end of file, exits, and the kernel ends every process of its pid namespace.
-        drop(self.control.take());
-        let waited: io::Result<_> = self.process.wait();
-        if let Err(error) = waited {
-            tracing::warn!(%error, "cannot wait for the launcher");
-        }
+        self.await_end();
     }
 }

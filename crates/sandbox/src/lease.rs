@@ -8,6 +8,7 @@ use std::fs;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
+use rollcage_guest::protocol::ServerUids;
 use rustix::fs::{CWD, FlockOperation, Mode, OFlags, flock, ftruncate, openat};
 use rustix::io::Errno;
 
@@ -27,8 +28,10 @@ const BLOCKS: u32 = 64;
 /// Slots one host may have.
 pub(crate) const SLOTS_MAX: usize = 256;
 /// Two for each slot: the program's, even, and its stub's, the odd one after it.
-const UIDS_PER_BLOCK: u32 = 512;
-const _: () = assert!(UIDS_PER_BLOCK as usize == 2 * SLOTS_MAX, "a slot has two uids");
+const UIDS_OF_SLOTS: u32 = 512;
+const _: () = assert!(UIDS_OF_SLOTS as usize == 2 * SLOTS_MAX, "a slot has two uids");
+/// And two for fork servers: their own, and the one that is root in their namespaces.
+const UIDS_PER_BLOCK: u32 = UIDS_OF_SLOTS + 2;
 /// Above what systemd, container runtimes and directory services hand out; see systemd's UIDS-GIDS.
 const FIRST_UID: u32 = 0x7000_0000;
 
@@ -168,6 +171,13 @@ impl Block {
     /// A user for a launcher that needs no more than one.
     pub(crate) fn launcher_uid(&self) -> u32 {
         self.uid(0)
+    }
+
+    /// The users of fork servers.
+    pub(crate) fn server_uids(&self) -> ServerUids {
+        let first = self.uid(0);
+        let own = first + UIDS_OF_SLOTS;
+        ServerUids { own, root: own + 1, first, count: UIDS_OF_SLOTS }
     }
 
     /// The name of the block's groups below [`Hierarchy::roots`].

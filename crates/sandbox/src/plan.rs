@@ -2,14 +2,16 @@
 
 use std::borrow::Cow;
 use std::net::Ipv4Addr;
+use std::path::Path;
 
 use rollcage_guest::ResourceLimit;
-use rollcage_guest::protocol::{Listener, RunMessage};
+use rollcage_guest::protocol::{CgroupEntry, Listener, RunMessage};
 use rollcage_types::network::HostKind;
 use rollcage_types::{ExecRequest, Limits, NetworkAccess};
 
 use crate::error::SandboxError;
-use crate::slot::Slot;
+use crate::furnish::{Birth, Setting};
+use crate::slot::Fixture;
 use crate::workspace;
 
 /// Where bare program names are looked up.
@@ -51,21 +53,52 @@ const MESSAGE_QUEUE_MAX: u64 = 64 * 1024;
 /// Timers and queued signals of a user, each of them kernel memory, where no control group is charged for it.
 const PENDING_SIGNALS_MAX: u64 = 4096;
 
-/// Encodes `request` for the cage in use of `slot`.
+/// Encodes `request` for the cage of this `generation` in the slot of `fixture`, whose program enters its group by `entry`.
 pub(crate) fn encode(
     request: &ExecRequest,
-    slot: &Slot,
-    backstops: Backstops,
+    setting: &Setting<'_>,
+    generation: u64,
+    fixture: &Fixture,
+    entry: CgroupEntry,
 ) -> Result<Vec<u8>, SandboxError> {
     let name = request.argv.first().filter(|name| !name.is_empty()).ok_or(SandboxError::NoProgram)?;
-    let paths: Vec<String> = if name.contains('/') {
-        vec![name.clone()]
-    } else {
-        PATH.iter().map(|directory| format!("{directory}/{name}")).collect()
+    // A copy of an interpreter has been executed already.
+    let (paths, arguments, variables) = match setting.birth {
+        Birth::Execution => {
+            let temporary = fixture.directory.as_ref().map(|own| own.tmp_path());
+            let variables = variables(&request.env_vars, temporary.as_deref());
+            (candidates(name), request.argv.iter().map(String::as_str).collect(), variables)
+        }
+        Birth::Fork => (Vec::new(), Vec::new(), Vec::new()),
     };
-    let overridden = |name: &str| request.env_vars.iter().any(|(given, _)| given == name);
-    let temporary = slot.fixture.directory.as_ref().map(|own| own.tmp_path());
-    let here = |value: &'static str| match &temporary {
+    let listeners = listeners(&request.network);
+    RunMessage {
+        generation,
+        programs: &paths.iter().map(String::as_str).collect::<Vec<_>>(),
+        arguments: &arguments,
+        variables: &variables,
+        resource_limits: &resource_limits(&request.limits, setting.backstops),
+        cgroup_entry: entry,
+        disk_bytes: workspace::size(&request.limits),
+        listeners: &listeners.iter().map(|(_, listener)| *listener).collect::<Vec<_>>(),
+    }
+    .encode()
+    .map_err(SandboxError::Request)
+}
+
+/// Where a program of this name may be, in order.
+pub(crate) fn candidates(name: &str) -> Vec<String> {
+    if name.contains('/') {
+        return vec![name.to_owned()];
+    }
+    PATH.iter().map(|directory| format!("{directory}/{name}")).collect()
+}
+
+/// The variables that a program starts with, as `NAME=value`: those of every cage, and those `given`. `temporary` is where
+/// it keeps what it does not keep, if that is not the cage's own.
+pub(crate) fn variables(given: &[(String, String)], temporary: Option<&Path>) -> Vec<String> {
+    let overridden = |name: &str| given.iter().any(|(given, _)| given == name);
+    let here = |value: &'static str| match temporary {
         Some(path) if value == TEMPORARY => path.to_string_lossy(),
         _ => Cow::Borrowed(value),
     };
@@ -73,20 +106,7 @@ pub(crate) fn encode(
         .iter()
         .filter(|(name, _)| !overridden(name))
         .map(|(name, value)| format!("{name}={}", here(value)));
-    let given = request.env_vars.iter().map(|(name, value)| format!("{name}={value}"));
-    let listeners = listeners(&request.network);
-    RunMessage {
-        generation: slot.generation(),
-        programs: &paths.iter().map(String::as_str).collect::<Vec<_>>(),
-        arguments: &request.argv.iter().map(String::as_str).collect::<Vec<_>>(),
-        variables: &own.chain(given).collect::<Vec<_>>(),
-        resource_limits: &resource_limits(&request.limits, backstops),
-        cgroup_entry: slot.cgroup_entry(),
-        disk_bytes: workspace::size(&request.limits),
-        listeners: &listeners.iter().map(|(_, listener)| *listener).collect::<Vec<_>>(),
-    }
-    .encode()
-    .map_err(SandboxError::Request)
+    own.chain(given.iter().map(|(name, value)| format!("{name}={value}"))).collect()
 }
 
 /// What is bound in the cage for each port of each host, with the host's position in the list.

@@ -22,29 +22,37 @@ use crate::capture::{CHUNK, Stream};
 use crate::cgroup::GroupError;
 use crate::collect::{self, ExecuteBit};
 use crate::error::SandboxError;
-use crate::furnish::{End, Setting, network_log, pipe_for, relay_for, system, wiring, workspace_for};
+use crate::furnish::{Birth, End, Setting, network_log, pipe_for, relay_for, system, wiring, workspace_for};
 use crate::network::Relay;
 use crate::outcome::{Ending, Evidence, Killed, termination, wall_time};
 use crate::plan;
-use crate::slot::{CAGE_WAIT, Slot};
+use crate::seat::{CAGE_WAIT, Seat};
+use crate::slot::Slot;
 use crate::workspace::Workspace;
 
-/// Runs `request` in the cage of `slot`.
+/// Where a run takes place: a slot, and its seat at the launcher that makes the cage.
+#[derive(Debug)]
+pub(crate) struct Place<'a> {
+    pub(crate) slot: &'a mut Slot,
+    pub(crate) seat: &'a mut Seat,
+}
+
+/// Runs `request` in the cage at `place`.
 pub(crate) fn run(
     setting: &Setting<'_>,
-    slot: &mut Slot,
+    place: &mut Place<'_>,
     request: &ExecRequest,
     cancel: &Cancel,
 ) -> Result<ExecOutcome, SandboxError> {
     let wiring = wiring(&request.network);
-    if wiring == Wiring::Wired && slot.fixture.level == IsolationLevel::Process {
+    if wiring == Wiring::Wired && setting.level == IsolationLevel::Process {
         return Err(SandboxError::NoNetwork { level: request.network.level().as_str() });
     }
-    slot.ready(setting.control, wiring)?;
+    place.seat.ready(setting.control, wiring)?;
     let outcome =
-        Run::start(setting, slot, request).and_then(|run| run.supervise(setting, slot, request, cancel));
+        Run::start(setting, place, request).and_then(|run| run.supervise(setting, place, request, cancel));
     if outcome.is_err() {
-        slot.abandon(setting.control);
+        place.seat.abandon(setting.control);
     }
     outcome
 }
@@ -88,22 +96,30 @@ struct Run {
 
 impl Run {
     /// Prepares everything the cage needs and hands it over.
-    fn start(setting: &Setting<'_>, slot: &mut Slot, request: &ExecRequest) -> Result<Self, SandboxError> {
-        let message = plan::encode(request, slot, setting.backstops)?;
-        let workspace = workspace_for(setting, slot, request)?;
+    fn start(
+        setting: &Setting<'_>,
+        place: &mut Place<'_>,
+        request: &ExecRequest,
+    ) -> Result<Self, SandboxError> {
+        let Place { slot, seat } = place;
+        let may_be_cloned = setting.birth == Birth::Execution && setting.level == IsolationLevel::Full;
+        let (entry, _groups) = slot.accounts.entry(may_be_cloned);
+        let message = plan::encode(request, setting, seat.generation(), &slot.fixture, entry)?;
+        let workspace = workspace_for(setting, slot, seat, request)?;
         workspace.place(&request.files, &request.limits)?;
-        let stub = slot.stub_process();
-        slot.accounts.begin(&request.limits, stub).map_err(group)?;
-        let owner = match slot.fixture.level {
+        let owner = match setting.level {
             IsolationLevel::Full => Some(slot.fixture.uid),
             IsolationLevel::Rootless | IsolationLevel::Process => setting.file_user,
         };
         let (stdin_theirs, stdin) = pipe_for(owner, End::Write)?;
         let (stdout_theirs, stdout) = pipe_for(owner, End::Read)?;
         let (stderr_theirs, stderr) = pipe_for(owner, End::Read)?;
+        slot.accounts.begin(&request.limits, seat.stub_process()).map_err(group)?;
+        let (_entry, cgroups) = slot.accounts.entry(may_be_cloned);
         let [work, tmp] = workspace.descriptors();
         let streams = [&stdin_theirs, &stdout_theirs, &stderr_theirs].map(OwnedFd::as_fd);
-        slot.send(&message, [streams[0], streams[1], streams[2], work, tmp])?;
+        let descriptors: Vec<_> = streams.into_iter().chain([work, tmp]).chain(cgroups).collect();
+        seat.send(&message, &descriptors)?;
         let sent_at = now();
         let mut run = Self {
             workspace,
@@ -130,31 +146,32 @@ impl Run {
     fn supervise(
         mut self,
         setting: &Setting<'_>,
-        slot: &mut Slot,
+        place: &mut Place<'_>,
         request: &ExecRequest,
         cancel: &Cancel,
     ) -> Result<ExecOutcome, SandboxError> {
-        let mut buffer = std::mem::take(&mut slot.buffer);
+        let mut buffer = std::mem::take(&mut place.slot.buffer);
         buffer.resize(CHUNK, 0);
-        let watch = cancel.watch(&slot.waker);
+        let waker = Arc::clone(&place.slot.waker);
+        let watch = cancel.watch(&waker);
         if watch.is_none() {
-            self.kill(setting, slot, Killed::Cancelled)?;
+            self.kill(setting, place.seat, Killed::Cancelled)?;
         }
         while !self.is_over() {
-            self.wait(setting, slot, request)?;
+            self.wait(setting, place, request)?;
             self.read_output(&mut buffer)?;
             self.feed(&request.stdin)?;
-            while let Some(report) = slot.next_report()? {
+            while let Some(report) = place.seat.next_report()? {
                 if report == Report::Listening {
-                    self.relay = Some(relay_for(request, slot.take_sockets())?);
+                    self.relay = Some(relay_for(request, place.seat.take_sockets())?);
                 }
                 self.hear(report, request)?;
             }
-            self.intervene(setting, slot, request, cancel)?;
+            self.intervene(setting, place, request, cancel)?;
         }
         drop(watch);
-        let outcome = self.finish(setting, slot, request, &mut buffer);
-        slot.buffer = buffer;
+        let outcome = self.finish(setting, place, request, &mut buffer);
+        place.slot.buffer = buffer;
         outcome
     }
 
@@ -163,7 +180,7 @@ impl Run {
     fn intervene(
         &mut self,
         setting: &Setting<'_>,
-        slot: &mut Slot,
+        place: &mut Place<'_>,
         request: &ExecRequest,
         cancel: &Cancel,
     ) -> Result<(), SandboxError> {
@@ -176,10 +193,10 @@ impl Run {
             };
         }
         if cancel.is_cancelled() {
-            return self.kill(setting, slot, Killed::Cancelled);
+            return self.kill(setting, place.seat, Killed::Cancelled);
         }
-        match self.limit_reached(setting, slot, request)? {
-            Some(limit) => self.kill(setting, slot, Killed::Limit(limit)),
+        match self.limit_reached(setting, place, request)? {
+            Some(limit) => self.kill(setting, place.seat, Killed::Limit(limit)),
             None => Ok(()),
         }
     }
@@ -189,13 +206,18 @@ impl Run {
         self.reaped || self.ended.is_some_and(|ended| ended.alone)
     }
 
-    fn wait(&self, setting: &Setting<'_>, slot: &Slot, request: &ExecRequest) -> Result<(), SandboxError> {
+    fn wait(
+        &self,
+        setting: &Setting<'_>,
+        place: &Place<'_>,
+        request: &ExecRequest,
+    ) -> Result<(), SandboxError> {
         let mut watched = Vec::with_capacity(6);
         // Only for its end, which is always told. Where no namespace ends with the launcher, its cages would go on.
         watched.push(PollFd::from_borrowed_fd(setting.control, PollFlags::empty()));
-        watched.push(PollFd::from_borrowed_fd(slot.socket(), PollFlags::IN));
+        watched.push(PollFd::from_borrowed_fd(place.seat.socket(), PollFlags::IN));
         if self.closing_at.is_none() {
-            watched.push(PollFd::new(&*slot.waker, PollFlags::IN));
+            watched.push(PollFd::new(&*place.slot.waker, PollFlags::IN));
         }
         watched.extend(
             [&self.stdout, &self.stderr]
@@ -229,7 +251,7 @@ impl Run {
     fn limit_reached(
         &mut self,
         setting: &Setting<'_>,
-        slot: &mut Slot,
+        place: &mut Place<'_>,
         request: &ExecRequest,
     ) -> Result<Option<LimitKind>, SandboxError> {
         let (limits, now) = (&request.limits, now());
@@ -239,9 +261,11 @@ impl Run {
         if now < self.next_deadline(request) {
             return Ok(None);
         }
-        let Some(started) = self.look_at_start_clock(setting, slot, request, now)? else { return Ok(None) };
+        let Some(started) = self.look_at_start_clock(setting, place.slot, request, now)? else {
+            return Ok(None);
+        };
         if now >= self.look_at {
-            match slot.accounts.look(limits, setting.processors).map_err(group)? {
+            match place.slot.accounts.look(limits, setting.processors).map_err(group)? {
                 Look::Exceeded(limit) => return Ok(Some(limit)),
                 Look::Again(after) => self.look_at = now + after,
             }
@@ -276,7 +300,7 @@ impl Run {
         request: &ExecRequest,
         now: Duration,
     ) -> Result<Option<Duration>, SandboxError> {
-        if self.started_at.is_none() && !self.read_start_clock(setting, slot)? {
+        if self.started_at.is_none() && !self.read_start_clock(setting, slot.fixture.index)? {
             if now.saturating_sub(self.asked_at) > CAGE_WAIT {
                 return Err(SandboxError::NotReady { seconds: CAGE_WAIT.as_secs() });
             }
@@ -288,9 +312,9 @@ impl Run {
     }
 
     /// Takes note of the start if it has happened.
-    fn read_start_clock(&mut self, setting: &Setting<'_>, slot: &Slot) -> Result<bool, SandboxError> {
+    fn read_start_clock(&mut self, setting: &Setting<'_>, slot: u32) -> Result<bool, SandboxError> {
         let mut word = [0; size_of::<u64>()];
-        rustix::io::pread(setting.start_clock, &mut word, start_clock_offset(slot.fixture.index))
+        rustix::io::pread(setting.start_clock, &mut word, start_clock_offset(slot))
             .map_err(system("read the start clock"))?;
         let at_ns = u64::from_ne_bytes(word);
         if at_ns != 0 {
@@ -305,12 +329,12 @@ impl Run {
         self.stdout.total() + self.stderr.total()
     }
 
-    fn kill(&mut self, setting: &Setting<'_>, slot: &Slot, why: Killed) -> Result<(), SandboxError> {
+    fn kill(&mut self, setting: &Setting<'_>, seat: &Seat, why: Killed) -> Result<(), SandboxError> {
         // Before the kill: the clock is reset for the cage that follows.
         if self.started_at.is_none() {
-            self.read_start_clock(setting, slot)?;
+            self.read_start_clock(setting, seat.index())?;
         }
-        slot.kill(setting.control)?;
+        seat.kill(setting.control)?;
         self.killed = Some(why);
         self.closing_at = Some(now());
         Ok(())
@@ -363,7 +387,7 @@ impl Run {
     fn finish(
         mut self,
         setting: &Setting<'_>,
-        slot: &mut Slot,
+        place: &mut Place<'_>,
         request: &ExecRequest,
         buffer: &mut [u8],
     ) -> Result<ExecOutcome, SandboxError> {
@@ -371,7 +395,7 @@ impl Run {
         for stream in [&mut self.stdout, &mut self.stderr] {
             stream.drain(buffer, bound).map_err(system("read the program's output"))?;
         }
-        let account = slot.accounts.account(&request.limits, self.ended.as_ref()).map_err(group)?;
+        let account = place.slot.accounts.account(&request.limits, self.ended.as_ref()).map_err(group)?;
         if let (Some(measured), Some(ended)) = (self.workspace.measure(), &mut self.ended) {
             ended.disk_used = measured.bytes;
             ended.disk_full = measured.too_many || measured.bytes > request.limits.disk.as_u64();
@@ -399,7 +423,7 @@ impl Run {
             disk: ByteSize::bytes(self.ended.map_or(0, |ended| ended.disk_used)),
         };
         let network = self.relay.take().map_or_else(|| Ok(NetworkLog::default()), network_log)?;
-        let execute_bit = match slot.fixture.level {
+        let execute_bit = match setting.level {
             IsolationLevel::Full | IsolationLevel::Rootless => ExecuteBit::Kept,
             IsolationLevel::Process => ExecuteBit::Inferred,
         };

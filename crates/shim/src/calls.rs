@@ -1,29 +1,38 @@
-//! The functions of libc that open files, as the interpreter calls them: the fork point is in one of them.
+//! The functions of libc that open files, as the interpreter calls them: the fork point is in one of them, or in one that
+//! reads from what it opened.
 //!
-//! All but the one open that is waited for goes on to libc. Which functions interpreters import was looked up for
+//! All but the one call that is waited for goes on to libc. Which functions interpreters import was looked up for
 //! python3, perl, ruby, php, lua, bash, R, OCaml, Tcl and sqlite3: `open`, `open64`, their `__…_2` forms (compiled with
-//! `_FORTIFY_SOURCE`), `openat`, `fopen`, and the 64-bit names of each, which are the same on x86_64.
+//! `_FORTIFY_SOURCE`), `openat`, `fopen`, and the 64-bit names of each, which are the same on x86_64; Ruby reads its program
+//! with `read`, R with `fgets`.
 
 use core::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use core::mem::transmute;
 use core::ptr;
-use core::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
+use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicU8, AtomicU32, Ordering};
 use std::sync::OnceLock;
 
-use crate::raw;
-use crate::server;
-use crate::settings::Settings;
-use crate::wire::Refusal;
+use rollcage_guest::protocol::Refusal;
 
-/// Every open goes on as it came.
+use crate::point;
+use crate::raw;
+use crate::settings::{Settings, Stop};
+
+/// Every call goes on as it came.
 const PASSING: u8 = 0;
-/// The fork point is waited for.
+/// The opening of the program is waited for.
 const ARMED: u8 = 1;
+/// The program is open, and the first reading of it is waited for.
+const OPENED: u8 = 2;
 /// The process is a server, or about to be.
-const SERVING: u8 = 2;
+const SERVING: u8 = 3;
 
 static STATE: AtomicU8 = AtomicU8::new(PASSING);
 static SETTINGS: OnceLock<Settings> = OnceLock::new();
+/// Openings that were let pass.
+static PASSED: AtomicU32 = AtomicU32::new(0);
+/// The program's descriptor, if [`OPENED`].
+static PROGRAM: AtomicI32 = AtomicI32::new(-1);
 
 /// Waits for the fork point from now on.
 pub(crate) fn arm(settings: Settings) {
@@ -32,34 +41,81 @@ pub(crate) fn arm(settings: Settings) {
     }
 }
 
-/// What to open instead of `path`: itself, or at the fork point, and then only in a child, the same file by our own copy
-/// of the name. The caller's may have been a variable that is hidden by now.
+/// The settings and our own copy of the name, if an open of `path` is the one that is waited for.
 ///
 /// # Safety
 ///
 /// `path` is what open(2) was called with.
-unsafe fn pass(directory: c_int, path: *const c_char) -> *const c_char {
-    let state = STATE.load(Ordering::Relaxed);
-    if state == PASSING || path.is_null() {
-        return path;
+unsafe fn awaited(directory: c_int, path: *const c_char) -> Option<(&'static Settings, &'static CStr)> {
+    if STATE.load(Ordering::Relaxed) == PASSING || path.is_null() {
+        return None;
     }
-    let Some(settings) = SETTINGS.get() else { return path };
+    let settings = SETTINGS.get()?;
     // SAFETY: not null, and open(2) asks for NUL-terminated paths.
     let name = unsafe { CStr::from_ptr(path) };
     let is_absolute = name.to_bytes().first() == Some(&b'/');
-    if !(is_absolute || directory == libc::AT_FDCWD) || !settings.is_point(name) {
-        return path;
+    if !(is_absolute || directory == libc::AT_FDCWD) {
+        return None;
     }
+    let name = settings.point(name)?;
     if raw::own_pid() != settings.pid {
-        server::refuse(settings.socket, Refusal::OtherProcess, i64::from(raw::own_pid()));
+        point::refuse(settings, Refusal::OtherProcess, i64::from(raw::own_pid()));
     }
-    if state == SERVING {
-        server::refuse(settings.socket, Refusal::AskedTwice, 0);
+    let passes =
+        STATE.load(Ordering::Relaxed) == ARMED && PASSED.fetch_add(1, Ordering::Relaxed) < settings.passes;
+    (!passes).then_some((settings, name))
+}
+
+/// Opens a file, after the fork point if this is it. At that, the name is our own copy: the caller's may have been a
+/// variable that is hidden by now.
+///
+/// # Safety
+///
+/// `path` is what open(2) was called with, and `open` may be called with it or with any other path.
+unsafe fn open_by<T>(
+    directory: c_int,
+    path: *const c_char,
+    open: impl Fn(*const c_char) -> T,
+    descriptor: impl Fn(&T) -> c_int,
+) -> T {
+    // SAFETY: by the contract.
+    let Some((settings, name)) = (unsafe { awaited(directory, path) }) else { return open(path) };
+    match settings.stop {
+        Stop::Open => {
+            serve(settings, None);
+            open(name.as_ptr())
+        }
+        Stop::Read => {
+            let opened = open(path);
+            PROGRAM.store(descriptor(&opened), Ordering::Relaxed);
+            STATE.store(OPENED, Ordering::Relaxed);
+            opened
+        }
     }
-    STATE.store(SERVING, Ordering::Relaxed);
-    server::serve(settings);
+}
+
+/// Stops here if `fd` is the program's and this is the first that is read of it. Afterwards it is the real file's.
+fn before_reading(fd: c_int) {
+    if STATE.load(Ordering::Relaxed) != OPENED || PROGRAM.load(Ordering::Relaxed) != fd {
+        return;
+    }
+    let Some(settings) = SETTINGS.get() else { return };
+    if raw::own_pid() != settings.pid {
+        point::refuse(settings, Refusal::OtherProcess, i64::from(raw::own_pid()));
+    }
+    serve(settings, Some(fd));
+    if raw::replace_by(settings.path(), fd).is_err() {
+        // Without it the empty file that the server had would be run.
+        raw::exit(127);
+    }
+}
+
+fn serve(settings: &'static Settings, open: Option<c_int>) {
+    if STATE.swap(SERVING, Ordering::Relaxed) == SERVING {
+        point::refuse(settings, Refusal::AskedTwice, 0);
+    }
+    point::stop(settings, open);
     STATE.store(PASSING, Ordering::Relaxed);
-    settings.point.as_ptr()
 }
 
 /// Looks a function of libc up, once.
@@ -76,6 +132,8 @@ fn real(known: &AtomicPtr<c_void>, name: &CStr) -> *mut c_void {
 type OpenAt = unsafe extern "C" fn(c_int, *const c_char, c_int, c_uint) -> c_int;
 type FileOpen = unsafe extern "C" fn(*const c_char, *const c_char) -> *mut libc::FILE;
 type Fork = unsafe extern "C" fn() -> libc::pid_t;
+type Read = unsafe extern "C" fn(c_int, *mut c_void, usize) -> isize;
+type GetString = unsafe extern "C" fn(*mut c_char, c_int, *mut libc::FILE) -> *mut c_char;
 
 /// libc's own.
 ///
@@ -104,7 +162,7 @@ unsafe fn real_fopen(path: *const c_char, mode: *const c_char) -> *mut libc::FIL
 }
 
 /// libc's own fork, with the handlers that libraries registered.
-pub(crate) fn real_fork() -> libc::pid_t {
+fn real_fork() -> libc::pid_t {
     static KNOWN: AtomicPtr<c_void> = AtomicPtr::new(ptr::null_mut());
     // SAFETY: libc's fork takes nothing.
     let fork: Option<Fork> = unsafe { transmute(real(&KNOWN, c"fork")) };
@@ -124,10 +182,10 @@ macro_rules! opens {
             ) -> c_int {
                 let from = [$($directory,)? libc::AT_FDCWD][0];
                 let with = [$($mode,)? 0][0];
-                // SAFETY: the caller keeps to open(2).
-                let path = unsafe { pass(from, path) };
-                // SAFETY: as above, and `pass` gave a path.
-                unsafe { real_openat(from, path, flags, with) }
+                // SAFETY: the caller keeps to open(2), and another path changes nothing of that.
+                let open = |path| unsafe { real_openat(from, path, flags, with) };
+                // SAFETY: as above.
+                unsafe { open_by(from, path, open, |fd| *fd) }
             }
         )*
     };
@@ -149,10 +207,17 @@ opens! {
 /// As fopen(3).
 #[unsafe(no_mangle)]
 unsafe extern "C" fn fopen(path: *const c_char, mode: *const c_char) -> *mut libc::FILE {
-    // SAFETY: the caller keeps to fopen(3).
-    let path = unsafe { pass(libc::AT_FDCWD, path) };
-    // SAFETY: as above, and `pass` gave a path.
-    unsafe { real_fopen(path, mode) }
+    // SAFETY: the caller keeps to fopen(3), and another path changes nothing of that.
+    let open = |path| unsafe { real_fopen(path, mode) };
+    let descriptor = |file: &*mut libc::FILE| {
+        if file.is_null() {
+            return -1;
+        }
+        // SAFETY: fopen(3) gave it.
+        unsafe { libc::fileno(*file) }
+    };
+    // SAFETY: as above.
+    unsafe { open_by(libc::AT_FDCWD, path, open, descriptor) }
 }
 
 /// # Safety
@@ -164,13 +229,42 @@ unsafe extern "C" fn fopen64(path: *const c_char, mode: *const c_char) -> *mut l
     unsafe { fopen(path, mode) }
 }
 
-/// An interpreter that is asked to fork at the fork point (see `interpreter`) gets the child that the request asks for;
-/// any other caller gets libc's.
+/// # Safety
+///
+/// As read(2).
+#[unsafe(no_mangle)]
+unsafe extern "C" fn read(fd: c_int, buffer: *mut c_void, length: usize) -> isize {
+    static KNOWN: AtomicPtr<c_void> = AtomicPtr::new(ptr::null_mut());
+    before_reading(fd);
+    // SAFETY: libc's read has these parameters.
+    let read: Option<Read> = unsafe { transmute(real(&KNOWN, c"read")) };
+    // SAFETY: the caller keeps to read(2).
+    read.map_or(-1, |read| unsafe { read(fd, buffer, length) })
+}
+
+/// # Safety
+///
+/// As fgets(3).
+#[unsafe(no_mangle)]
+unsafe extern "C" fn fgets(text: *mut c_char, size: c_int, file: *mut libc::FILE) -> *mut c_char {
+    static KNOWN: AtomicPtr<c_void> = AtomicPtr::new(ptr::null_mut());
+    if STATE.load(Ordering::Relaxed) == OPENED && !file.is_null() {
+        // SAFETY: the caller keeps to fgets(3).
+        before_reading(unsafe { libc::fileno(file) });
+    }
+    // SAFETY: libc's fgets has these parameters.
+    let fgets: Option<GetString> = unsafe { transmute(real(&KNOWN, c"fgets")) };
+    // SAFETY: the caller keeps to fgets(3).
+    fgets.map_or(ptr::null_mut(), |fgets| unsafe { fgets(text, size, file) })
+}
+
+/// An interpreter that is asked to fork at the fork point (see `interpreter`) serves from there; any other caller gets
+/// libc's.
 ///
 /// # Safety
 ///
 /// As fork(2).
 #[unsafe(no_mangle)]
 unsafe extern "C" fn fork() -> libc::pid_t {
-    server::fork_asked_for().unwrap_or_else(real_fork)
+    point::fork_asked_for().unwrap_or_else(real_fork)
 }

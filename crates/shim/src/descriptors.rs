@@ -5,13 +5,14 @@
 
 use core::ffi::CStr;
 
-use crate::raw::{self, Errno};
-use crate::wire::Refusal;
+use rollcage_guest::fork_server::KEPT_MAX;
+use rollcage_guest::protocol::Refusal;
 
-/// Descriptors an interpreter may hold: Ruby has two, the others none.
-const OWN_MAX: usize = 32;
-/// The same for a report.
-const OWN_MAX_DETAIL: i64 = 32;
+use crate::raw::{self, Errno};
+
+/// [`KEPT_MAX`] for a report.
+const KEPT_MAX_DETAIL: i64 = 32;
+const _: () = assert!(KEPT_MAX == 32, "both are one number");
 /// Descriptors looked at. One above is not kept, so children do not have it; interpreters start from the lowest.
 const LOOKED_AT: i32 = 1024;
 /// The standard streams come with each request.
@@ -23,7 +24,7 @@ const PATH_BYTES: usize = 32;
 #[derive(Debug)]
 pub(crate) struct Own {
     /// In ascending order; the first `len` count.
-    held: [Held; OWN_MAX],
+    held: [Held; KEPT_MAX],
     len: usize,
 }
 
@@ -49,16 +50,21 @@ enum Kind {
 }
 
 impl Own {
-    /// What is open besides the standard streams and `socket`.
-    pub(crate) fn take_stock(socket: i32) -> Result<Self, (Refusal, i64)> {
+    /// What is open besides the standard streams and `socket`. The program's file, if that is `open`, will be replaced by
+    /// whoever opened it.
+    pub(crate) fn take_stock(socket: i32, open: Option<i32>) -> Result<Self, (Refusal, i64)> {
         let nothing = Held { number: -1, kind: Kind::Harmless, on_exec: 0, status: 0, inode: 0 };
-        let mut own = Self { held: [nothing; OWN_MAX], len: 0 };
+        let mut own = Self { held: [nothing; KEPT_MAX], len: 0 };
         for number in (FIRST..LOOKED_AT).filter(|number| *number != socket) {
             let Ok(on_exec) = raw::flags(number, libc::F_GETFD) else { continue };
             let shared = (Refusal::SharedDescriptor, i64::from(number));
-            let held = Held::look(number, on_exec).ok_or(shared)?;
+            let held = if open == Some(number) {
+                Held { number, on_exec, ..nothing }
+            } else {
+                Held::look(number, on_exec).ok_or(shared)?
+            };
             let place = own.held.get_mut(own.len);
-            *place.ok_or((Refusal::TooManyDescriptors, OWN_MAX_DETAIL))? = held;
+            *place.ok_or((Refusal::TooManyDescriptors, KEPT_MAX_DETAIL))? = held;
             own.len += 1;
         }
         // A pipe with one end here has the other somewhere else.
@@ -116,16 +122,9 @@ impl Own {
         Ok(())
     }
 
-    /// Closes all but the standard streams and the interpreter's own.
-    pub(crate) fn close_others(&self) -> Result<(), Errno> {
-        let mut from = FIRST;
-        for held in self.iter() {
-            if held.number > from {
-                raw::close_range(from, held.number - 1)?;
-            }
-            from = held.number + 1;
-        }
-        raw::close_range(from, i32::MAX)
+    /// Their numbers, in ascending order.
+    pub(crate) fn numbers(&self) -> Vec<i32> {
+        self.iter().map(|held| held.number).collect()
     }
 }
 

@@ -6,13 +6,14 @@
 use core::ffi::{CStr, c_char, c_void};
 use core::ptr;
 
-use crate::wire::{EXECUTABLE_VARIABLE, HIDDEN_VARIABLE, POINT_VARIABLE, PRELOAD_VARIABLE, SOCKET_VARIABLE};
+use rollcage_guest::fork_server::{
+    EXECUTABLE_VARIABLE, HIDDEN_VARIABLE, LIBRARIES_VARIABLE, PASSES_VARIABLE, POINT_VARIABLE,
+    PRELOAD_VARIABLE, SOCKET_VARIABLE, STOP_VARIABLE,
+};
 
 unsafe extern "C" {
     static environ: *mut *mut c_char;
 }
-
-const PRELOADED_LIBRARIES: &str = "LD_PRELOAD";
 
 /// The value of a variable. It lies in the environment: copy it before anything is removed.
 pub(crate) fn value(name: &str) -> Option<&'static CStr> {
@@ -26,11 +27,19 @@ pub(crate) fn value(name: &str) -> Option<&'static CStr> {
 
 /// Removes this library's own variables, and its entry of `LD_PRELOAD`.
 pub(crate) fn remove_own() {
-    let own = [EXECUTABLE_VARIABLE, HIDDEN_VARIABLE, POINT_VARIABLE, PRELOAD_VARIABLE, SOCKET_VARIABLE];
-    let others = value(PRELOADED_LIBRARIES).map(|list| other_libraries(list.to_bytes()));
+    let own = [
+        EXECUTABLE_VARIABLE,
+        HIDDEN_VARIABLE,
+        PASSES_VARIABLE,
+        POINT_VARIABLE,
+        PRELOAD_VARIABLE,
+        SOCKET_VARIABLE,
+        STOP_VARIABLE,
+    ];
+    let others = value(LIBRARIES_VARIABLE).map(|list| other_libraries(list.to_bytes()));
     match others {
         Some(others) if !others.is_empty() => shorten_libraries(&others),
-        _ => remove(|name| name == PRELOADED_LIBRARIES.as_bytes()),
+        _ => remove(|name| name == LIBRARIES_VARIABLE.as_bytes()),
     }
     remove(|name| own.iter().any(|own| own.as_bytes() == name));
 }
@@ -81,7 +90,7 @@ fn own_path() -> Option<&'static CStr> {
 
 /// Writes a shorter list of libraries over the longer one.
 fn shorten_libraries(others: &[u8]) {
-    let Some(list) = value(PRELOADED_LIBRARIES) else { return };
+    let Some(list) = value(LIBRARIES_VARIABLE) else { return };
     let start = list.as_ptr().cast_mut().cast::<u8>();
     // SAFETY: `others` is a part of `list`, so it and its NUL fit.
     unsafe { ptr::copy(others.as_ptr(), start, others.len()) };

@@ -1,28 +1,28 @@
-//! A library for `LD_PRELOAD` that stops an unmodified interpreter where it opens its program, and makes it a fork
-//! server there: every request over a socket becomes a child, which returns from the intercepted call into the real
-//! file. Nothing in the interpreter knows.
+//! A library for `LD_PRELOAD` that stops an unmodified interpreter where it opens its program, and makes it the launcher
+//! of its own cages there: every request becomes a cage whose program is a copy of the interpreter, which returns from the
+//! intercepted call into the real file. Nothing in the interpreter knows.
 //!
-//! It owns the fork point and what a child must be given to be as if it had been started cold. It leaves to others
-//! which command is started with it and what the server's own cage is. An interpreter that never opens the file goes on
-//! as if nothing were here: whoever started it sees its socket end, or nothing come, and needs a deadline.
+//! It owns the fork point and what a copy must be given to be as if it had been started cold. Cages, confinement and what
+//! is said to the supervisor are `rollcage-guest`'s, as for every launcher. An interpreter that never opens the file goes
+//! on as if nothing were here: whoever started it sees its socket end, or nothing come, and needs a deadline.
 //!
 //! Between the clone and the return from the call this library allocates nothing and takes no lock; what an interpreter
-//! does in its own fork handlers is its own. What stays the same among all children of one server: the layout of the
+//! does in its own fork handlers is its own. What stays the same among all programs of one interpreter: the layout of the
 //! address space, stack guards, and the hash seed of languages that choose one when they start.
 #![expect(unsafe_code, reason = "replaces functions of libc and calls the interpreter it is loaded into")]
 
 mod calls;
-mod child;
-mod confine;
 mod descriptors;
 mod environment;
+mod huge;
 mod interpreter;
+mod mappings;
+mod point;
 mod raw;
-mod server;
 mod settings;
 mod signals;
-mod socket;
-pub mod wire;
+mod temporary;
+mod trial;
 
 /// Run by the loader before `main`, with every other library in place.
 #[used]

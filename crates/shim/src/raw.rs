@@ -31,21 +31,18 @@ pub(crate) fn own_pid() -> i32 {
     unsafe { libc::getpid() }
 }
 
+/// The user and the group.
+pub(crate) fn own_user() -> (libc::uid_t, libc::gid_t) {
+    // SAFETY: takes nothing and cannot fail.
+    let uid = unsafe { libc::getuid() };
+    // SAFETY: as above.
+    (uid, unsafe { libc::getgid() })
+}
+
 /// Ends the process without any handler.
 pub(crate) fn exit(code: c_int) -> ! {
     // SAFETY: takes a plain number.
     unsafe { libc::_exit(code) }
-}
-
-/// setsid(2).
-pub(crate) fn new_session() -> Result<(), Errno> {
-    // SAFETY: takes nothing.
-    done(unsafe { libc::setsid() }).map(drop)
-}
-
-/// dup3(2) without flags.
-pub(crate) fn place(from: c_int, to: c_int) -> Result<(), Errno> {
-    place_with(from, to, 0)
 }
 
 /// dup3(2).
@@ -66,12 +63,6 @@ pub(crate) fn flags(fd: c_int, which: c_int) -> Result<c_int, Errno> {
     done(unsafe { libc::fcntl(fd, which) })
 }
 
-/// fchdir(2).
-pub(crate) fn enter_directory(fd: c_int) -> Result<(), Errno> {
-    // SAFETY: takes a plain number.
-    done(unsafe { libc::fchdir(fd) }).map(drop)
-}
-
 /// close(2); nothing can be done about a failure.
 pub(crate) fn close(fd: c_int) {
     // SAFETY: takes a plain number; every caller owns what it closes.
@@ -84,6 +75,12 @@ pub(crate) fn close_range(first: c_int, last: c_int) -> Result<(), Errno> {
     // SAFETY: takes plain numbers.
     let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
     if result < 0 { Err(errno()) } else { Ok(()) }
+}
+
+/// mkdir(2), for the owner alone.
+pub(crate) fn make_directory(path: &CStr) -> Result<(), Errno> {
+    // SAFETY: the path is NUL-terminated.
+    done(unsafe { libc::mkdir(path.as_ptr(), 0o700) }).map(drop)
 }
 
 /// fstat(2).
@@ -103,6 +100,76 @@ pub(crate) fn thread_count() -> Result<i64, Errno> {
     /// A directory is linked by its own name and by `.`; the kernel adds one for each thread.
     const LINKS_OF_EMPTY: u64 = 2;
     Ok(status.st_nlink.saturating_sub(LINKS_OF_EMPTY).cast_signed())
+}
+
+/// Whether the process has a child.
+pub(crate) fn has_child() -> bool {
+    // SAFETY: all-zero bytes are a valid `siginfo_t`.
+    let mut information: libc::siginfo_t = unsafe { core::mem::zeroed() };
+    let how = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+    // SAFETY: there is room for one `siginfo_t`.
+    done(unsafe { libc::waitid(libc::P_ALL, 0, &raw mut information, how) }).is_ok()
+}
+
+/// Whether there is something to read, or its end, within so many milliseconds.
+pub(crate) fn is_readable_within(fd: &impl std::os::fd::AsRawFd, milliseconds: c_int) -> bool {
+    let mut polled = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    // SAFETY: the kernel writes to the one entry given.
+    unsafe { libc::poll(&raw mut polled, 1, milliseconds) > 0 }
+}
+
+/// A fork of which the C library does not learn: 0 in the child.
+pub(crate) fn copy_process() -> Result<libc::pid_t, Errno> {
+    // SAFETY: this library's process has one thread when it asks. What the C library registered with the kernel is not
+    // renewed, which a short program without threads does not miss.
+    let pid = unsafe { libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) };
+    libc::pid_t::try_from(pid).ok().filter(|pid| *pid >= 0).ok_or_else(errno)
+}
+
+/// Has the kernel make large pages of memory, if it can.
+pub(crate) fn collapse(start: usize, length: usize) {
+    /// `MADV_COLLAPSE` of Linux 6.1.
+    const COLLAPSE: c_int = 25;
+    // SAFETY: changes no content.
+    unsafe { libc::madvise(core::ptr::with_exposed_provenance_mut(start), length, COLLAPSE) };
+}
+
+/// Ends the process at its exit before the ends of libraries that were there before the program.
+pub(crate) fn on_exit(end: extern "C" fn(c_int, *mut c_void)) {
+    unsafe extern "C" {
+        fn on_exit(end: extern "C" fn(c_int, *mut c_void), argument: *mut c_void) -> c_int;
+    }
+    // SAFETY: the function lives as long as the process.
+    unsafe { on_exit(end, core::ptr::null_mut()) };
+}
+
+/// Ends and reaps a child that may have ended.
+pub(crate) fn end_child(pid: libc::pid_t) {
+    let mut status = 0;
+    // SAFETY: the child was not reaped, so the number is its own.
+    unsafe { libc::kill(pid, libc::SIGKILL) };
+    // SAFETY: there is room for one status.
+    unsafe { libc::waitpid(pid, &raw mut status, 0) };
+}
+
+/// The address that thread-local storage is found by.
+pub(crate) fn thread_pointer() -> usize {
+    let pointer;
+    // SAFETY: on x86_64 the word there is its own address, by the ABI for thread-local storage.
+    unsafe {
+        core::arch::asm!("mov {}, fs:0", out(reg) pointer, options(nostack, readonly, preserves_flags));
+    };
+    pointer
+}
+
+/// Opens the existing file at `path` under the number `fd`, which keeps its flags.
+pub(crate) fn replace_by(path: &CStr, fd: c_int) -> Result<(), Errno> {
+    let status = flags(fd, libc::F_GETFL)?;
+    let on_exec = flags(fd, libc::F_GETFD)?;
+    let opened = open_existing(path, status | libc::O_CLOEXEC)?;
+    let placed = place_with(opened, fd, if on_exec & libc::FD_CLOEXEC == 0 { 0 } else { libc::O_CLOEXEC });
+    close(opened);
+    placed
 }
 
 /// readlink(2): how many bytes of `buffer` it filled.
@@ -137,74 +204,4 @@ pub(crate) fn pipe(flags: c_int) -> Result<[c_int; 2], Errno> {
 pub(crate) fn event_counter(flags: c_int) -> Result<c_int, Errno> {
     // SAFETY: takes plain numbers.
     done(unsafe { libc::eventfd(0, flags) })
-}
-
-/// pidfd_open(2).
-pub(crate) fn open_process(pid: i32) -> Result<c_int, Errno> {
-    // SAFETY: takes plain numbers.
-    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
-    c_int::try_from(fd).ok().filter(|fd| *fd >= 0).ok_or_else(errno)
-}
-
-/// Waits until one of `polled` has something to say.
-pub(crate) fn poll(polled: &mut [libc::pollfd]) -> Result<(), Errno> {
-    // SAFETY: the kernel writes only to the entries given.
-    done(unsafe { libc::poll(polled.as_mut_ptr(), polled.len() as libc::nfds_t, -1) }).map(drop)
-}
-
-/// A child's exit status and what it used; `None` if it is no child of ours or has not ended.
-pub(crate) fn reap(pid: i32) -> Option<(c_int, libc::rusage)> {
-    let mut status = 0;
-    // SAFETY: all-zero bytes are a valid `rusage`, whose fields are numbers.
-    let mut usage = unsafe { core::mem::zeroed() };
-    // SAFETY: the kernel writes one status and one `rusage`, for which there is room.
-    let reaped = unsafe { libc::wait4(pid, &raw mut status, libc::WNOHANG, &raw mut usage) };
-    (reaped == pid).then_some((status, usage))
-}
-
-/// recvmsg(2): how many bytes came. Descriptors that came along are closed on exec.
-pub(crate) fn receive_message(socket: c_int, message: &mut libc::msghdr) -> Result<usize, Errno> {
-    // SAFETY: the header describes buffers that its maker keeps alive.
-    let read = unsafe { libc::recvmsg(socket, message, libc::MSG_CMSG_CLOEXEC) };
-    usize::try_from(read).map_err(|_negative| errno())
-}
-
-/// sendmsg(2).
-pub(crate) fn send_message(socket: c_int, message: &libc::msghdr) -> Result<(), Errno> {
-    // SAFETY: the header describes buffers that its maker keeps alive.
-    let sent = unsafe { libc::sendmsg(socket, message, libc::MSG_NOSIGNAL) };
-    if sent < 0 { Err(errno()) } else { Ok(()) }
-}
-
-/// A fork with namespaces of its own, see clone(2): 0 in the child.
-///
-/// libc does not learn of it. What it keeps of the thread is its id, which the kernel is asked to correct, and the list
-/// of robust mutexes, which is registered again.
-pub(crate) fn clone_with(flags: u64) -> Result<libc::pid_t, Errno> {
-    let mut thread_id: *mut c_int = core::ptr::null_mut();
-    // SAFETY: the kernel writes one address where there is room for one.
-    done(unsafe { libc::prctl(libc::PR_GET_TID_ADDRESS, &raw mut thread_id) })?;
-    let mut robust: [usize; 2] = [0; 2];
-    let [head, length] = &mut robust;
-    // SAFETY: the kernel writes an address and a length where there is room for each.
-    let known = unsafe { libc::syscall(libc::SYS_get_robust_list, 0, head, length) };
-    let tid_flags = (libc::CLONE_CHILD_SETTID | libc::CLONE_CHILD_CLEARTID).cast_unsigned();
-    let is_ours = flags & u64::from(libc::CLONE_PARENT.cast_unsigned()) == 0;
-    // A sibling of this process takes its parent's signal from it.
-    let exit_signal = if is_ours { u64::from(libc::SIGCHLD.cast_unsigned()) } else { 0 };
-    // SAFETY: all-zero bytes are valid arguments.
-    let mut arguments: libc::clone_args = unsafe { core::mem::zeroed() };
-    arguments.flags = flags | u64::from(tid_flags);
-    arguments.child_tid = thread_id as u64;
-    arguments.exit_signal = exit_signal;
-    let size = size_of::<libc::clone_args>();
-    // SAFETY: without CLONE_VM the child has a copy of this stack and goes on from here; its thread id is written where
-    // libc keeps it.
-    let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw const arguments, size) };
-    if pid == 0 && known == 0 {
-        let [head, length] = robust;
-        // SAFETY: the address and length that libc had registered.
-        unsafe { libc::syscall(libc::SYS_set_robust_list, head, length) };
-    }
-    libc::pid_t::try_from(pid).ok().filter(|pid| *pid >= 0).ok_or_else(errno)
 }

@@ -5,10 +5,15 @@
 
 use core::ffi::CStr;
 use std::ffi::CString;
+use std::os::fd::{FromRawFd as _, OwnedFd};
+
+use rollcage_guest::fork_server::{
+    EXECUTABLE_VARIABLE, HIDDEN_VARIABLE, PASSES_VARIABLE, POINT_VARIABLE, PRELOAD_VARIABLE, SOCKET_VARIABLE,
+    STOP_VARIABLE,
+};
 
 use crate::environment;
 use crate::raw;
-use crate::wire::{EXECUTABLE_VARIABLE, HIDDEN_VARIABLE, POINT_VARIABLE, PRELOAD_VARIABLE, SOCKET_VARIABLE};
 
 /// Above all descriptors that an interpreter opens when it starts, so that these get the numbers that they get cold;
 /// below the lowest limit on descriptors in use.
@@ -17,13 +22,26 @@ const SOCKET_LEAST: i32 = 100;
 /// Bytes of the longest path, with its NUL.
 const PATH_BYTES_MAX: usize = 4096;
 
+/// Which call is the fork point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// The one that opens the program.
+    Open,
+    /// The first that reads from it, where an interpreter goes on initialising after it has opened it.
+    Read,
+}
+
 /// What one interpreter is to do.
 #[derive(Debug)]
 pub(crate) struct Settings {
-    /// The path whose opening is the fork point; absolute.
-    pub(crate) point: CString,
-    /// The directory that relative paths start from.
-    pub(crate) directory: CString,
+    /// The path whose opening is waited for; absolute.
+    point: CString,
+    /// Where the part of it begins that is relative to the interpreter's first directory, if there is one.
+    relative_at: Option<usize>,
+    pub(crate) stop: Stop,
+    /// Openings that are let pass before it is waited for: an interpreter may look at the file before it runs it.
+    pub(crate) passes: u32,
+    /// Where the handover comes from.
     pub(crate) socket: i32,
     /// The process that loaded this library; its children are not the server.
     pub(crate) pid: i32,
@@ -36,13 +54,18 @@ pub(crate) struct Settings {
 /// executable, which then runs undisturbed.
 pub(crate) fn take() -> Option<Settings> {
     let point = environment::value(POINT_VARIABLE)?.to_owned();
-    let socket: i32 = environment::value(SOCKET_VARIABLE)?.to_str().ok()?.parse().ok()?;
+    let socket: i32 = number(SOCKET_VARIABLE)?;
     if environment::value(EXECUTABLE_VARIABLE).is_some_and(|wanted| !is_executable(wanted)) {
         return None;
     }
     let settings = Settings {
+        relative_at: relative_part(&point),
         point,
-        directory: current_directory()?,
+        stop: match environment::value(STOP_VARIABLE).map(CStr::to_bytes) {
+            Some(b"read") => Stop::Read,
+            _ => Stop::Open,
+        },
+        passes: number(PASSES_VARIABLE).unwrap_or(0),
         socket: raw::duplicate_at_least(socket, SOCKET_LEAST).ok()?,
         pid: raw::own_pid(),
         preload: environment::value(PRELOAD_VARIABLE).map(CStr::to_owned),
@@ -56,15 +79,33 @@ pub(crate) fn take() -> Option<Settings> {
 }
 
 impl Settings {
-    /// Whether an open of `path` is the one waited for.
-    pub(crate) fn is_point(&self, path: &CStr) -> bool {
-        let (path, point) = (path.to_bytes(), self.point.to_bytes());
+    /// If an open of `path` is the one waited for: the same name in memory of our own.
+    pub(crate) fn point(&self, path: &CStr) -> Option<&CStr> {
+        let path = path.to_bytes();
         if path.first() == Some(&b'/') {
-            return path == point;
+            return (path == self.point.to_bytes()).then_some(&self.point);
         }
-        let below = point.strip_prefix(self.directory.to_bytes()).and_then(|rest| rest.strip_prefix(b"/"));
-        below == Some(path.strip_prefix(b"./").unwrap_or(path))
+        self.relative_at?;
+        let relative = self.path();
+        (relative.to_bytes() == path.strip_prefix(b"./").unwrap_or(path)).then_some(relative)
     }
+
+    /// The path whose opening is waited for, by which a copy opens it: relative where there is such a way, because programs
+    /// may be in another directory than the server was.
+    pub(crate) fn path(&self) -> &CStr {
+        let relative = self.relative_at.and_then(|at| self.point.to_bytes_with_nul().get(at..));
+        relative.and_then(|bytes| CStr::from_bytes_with_nul(bytes).ok()).unwrap_or(&self.point)
+    }
+
+    /// The socket with the handover, which is given away.
+    pub(crate) fn take_socket(&self) -> OwnedFd {
+        // SAFETY: `take` made this descriptor, and nobody asks for it twice: the process ends, or becomes the launcher.
+        unsafe { OwnedFd::from_raw_fd(self.socket) }
+    }
+}
+
+fn number<T: std::str::FromStr>(variable: &str) -> Option<T> {
+    environment::value(variable)?.to_str().ok()?.parse().ok()
 }
 
 fn is_executable(wanted: &CStr) -> bool {
@@ -73,7 +114,8 @@ fn is_executable(wanted: &CStr) -> bool {
     buffer.get(..read) == Some(wanted.to_bytes())
 }
 
-fn current_directory() -> Option<CString> {
-    let directory = std::env::current_dir().ok()?;
-    CString::new(directory.into_os_string().into_encoded_bytes()).ok()
+fn relative_part(point: &CStr) -> Option<usize> {
+    let directory = std::env::current_dir().ok()?.into_os_string().into_encoded_bytes();
+    let rest = point.to_bytes().strip_prefix(directory.as_slice())?;
+    rest.starts_with(b"/").then_some(directory.len() + 1)
 }

@@ -1,19 +1,18 @@
-//! clone(2): new processes that share our memory and run on a stack of their own.
+//! clone(2): new processes that run on a stack of their own, with our memory or with a copy of it.
 //!
-//! A cage's PID 1 is made this way because it costs no copy of page tables. The price is that it may only run
+//! A cage's PID 1 shares our memory because that costs no copy of page tables. The price is that it may only run
 //! code that allocates nothing, locks nothing and touches no thread-local storage.
 #![expect(unsafe_code, reason = "clone starts code on a stack we provide")]
-#![expect(clippy::cast_possible_truncation, reason = "c_long and isize have one width on x86_64")]
 
 use core::arch::asm;
 use core::ffi::c_void;
-use core::ptr::NonNull;
-use std::os::fd::{FromRawFd as _, OwnedFd};
+use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
 
 use rustix::io::Errno;
 use rustix::process::Pid;
 
 use crate::raw::syscall;
+use crate::stack::Stack;
 
 /// The namespaces of a cage made by root. The network namespace is the launcher's own, which is empty. The cgroup
 /// namespace is the program's alone: the kernel lets nobody be cloned into a group outside the cloner's.
@@ -25,47 +24,11 @@ pub const ROOTLESS_CAGE_NAMESPACES: u64 = CAGE_NAMESPACES | libc::CLONE_NEWUSER 
 /// A user namespace alone.
 pub const USER_NAMESPACE: u64 = libc::CLONE_NEWUSER as u64;
 
+/// A user namespace and a copy of the mounts that belongs to it.
+pub const USER_AND_MOUNT_NAMESPACES: u64 = (libc::CLONE_NEWUSER | libc::CLONE_NEWNS) as u64;
+
 /// What a new process starts with.
 pub type Entry = unsafe extern "C" fn(*mut c_void) -> !;
-
-/// A stack for one cloned process at a time, with an inaccessible page below it.
-#[derive(Debug)]
-pub struct Stack {
-    base: NonNull<c_void>,
-    bytes: usize,
-}
-
-/// Enough for a stub or a child: neither recurses nor keeps large arrays.
-const STACK_BYTES: usize = 64 * 1024;
-const GUARD_BYTES: usize = 4096;
-
-impl Stack {
-    /// Maps a new stack.
-    pub fn new() -> Result<Self, Errno> {
-        use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap_anonymous, mprotect};
-        let bytes = STACK_BYTES + GUARD_BYTES;
-        // SAFETY: a fresh anonymous mapping at an address of the kernel's choosing touches no other memory.
-        let base = unsafe {
-            mmap_anonymous(
-                core::ptr::null_mut(),
-                bytes,
-                ProtFlags::READ | ProtFlags::WRITE,
-                MapFlags::PRIVATE,
-            )?
-        };
-        // SAFETY: the first page of the mapping just made is ours and unused.
-        unsafe { mprotect(base, GUARD_BYTES, MprotectFlags::empty())? };
-        Ok(Self { base: NonNull::new(base).expect("mmap never returns null on success"), bytes })
-    }
-}
-
-impl Drop for Stack {
-    fn drop(&mut self) {
-        // SAFETY: the mapping was made by `new` with this base and length and is unmapped once. Whoever ran on
-        // it has ended, as `spawn_sharing_memory` demands.
-        let _unmapped = unsafe { rustix::mm::munmap(self.base.as_ptr(), self.bytes) };
-    }
-}
 
 /// `struct clone_args` of `linux/sched.h`, up to `cgroup`.
 #[repr(C, align(8))]
@@ -120,41 +83,84 @@ pub struct Spawned {
 /// [clone(2)](https://man7.org/linux/man-pages/man2/clone.2.html)
 pub unsafe fn spawn_sharing_memory(
     namespaces: u64,
-    cgroup: Option<std::os::fd::BorrowedFd<'_>>,
+    cgroup: Option<BorrowedFd<'_>>,
     caller: Caller,
-    stack: &Stack,
+    stack: Stack,
     entry: Entry,
     argument: *mut c_void,
 ) -> Result<Spawned, Errno> {
-    use std::os::fd::AsRawFd as _;
     let mut pidfd: i32 = -1;
     let waiting = match caller {
         Caller::WaitsForExec => libc::CLONE_VFORK,
         Caller::Continues => libc::CLONE_PIDFD,
     };
     let flags = namespaces | libc::CLONE_VM as u64 | u64::from(waiting.cast_unsigned());
-    let stack_bottom = stack.base.as_ptr() as u64 + GUARD_BYTES as u64;
+    let (stack_bottom, stack_bytes) = stack.extent();
     let args = CloneArgs {
         flags: flags | CLONE_INTO_CGROUP,
         pidfd: (&raw mut pidfd) as u64,
         exit_signal: libc::SIGCHLD as u64,
         stack: stack_bottom,
-        stack_size: STACK_BYTES as u64,
+        stack_size: stack_bytes,
         cgroup: cgroup.map_or(0, |fd| u64::from(fd.as_raw_fd().cast_unsigned())),
         ..CloneArgs::default()
     };
     // clone3 only for what the older call cannot do: container engines refuse it, because a filter cannot read its
     // flags.
-    let (number, first, second) = match cgroup {
-        Some(_) => (libc::SYS_clone3, (&raw const args) as u64, CLONE_ARGS_BYTES as u64),
-        None => (libc::SYS_clone, flags | libc::SIGCHLD as u64, stack_bottom + STACK_BYTES as u64),
+    let call = match cgroup {
+        Some(_) => {
+            [libc::SYS_clone3.cast_unsigned(), (&raw const args) as u64, CLONE_ARGS_BYTES as u64, 0, 0]
+        }
+        None => [
+            libc::SYS_clone.cast_unsigned(),
+            flags | libc::SIGCHLD as u64,
+            stack.top() as u64,
+            (&raw mut pidfd) as u64,
+            0,
+        ],
     };
-    let result: isize;
-    // SAFETY: for clone3, `args` outlives the call and has the size given; clone reads no memory, and writes only
-    // `pidfd`, through the third argument, which clone3 ignores. In the new process rsp is the top of `stack`,
-    // 16-byte aligned, which the call instruction turns into the alignment an extern "C" function expects;
-    // `entry` never returns, so the new process never leaves this block. In the caller only rax, rcx and r11
-    // change. The kernel preserves r12 and r13 for both.
+    // SAFETY: for clone3, `args` outlives the call and has the size given; clone writes only `pidfd`. The caller vouches
+    // for the stack, the entry and its argument.
+    let pid = unsafe { clone_to(call, entry, argument) }?;
+    // SAFETY: with CLONE_PIDFD the kernel stored a new descriptor that nobody else owns.
+    let pidfd = (caller == Caller::Continues).then(|| unsafe { OwnedFd::from_raw_fd(pidfd) });
+    Ok(Spawned { pid, pidfd })
+}
+
+/// Starts `entry(argument)` in a new process that has a copy of this one's memory. The kernel stores the process's number
+/// at `thread_id`, in the copy: where the C library keeps it.
+///
+/// # Safety
+///
+/// `stack` must not be in use by any living process; if its region is shared, the new process has it to itself. `entry`
+/// must not unwind, and finds the memory as it is at this moment, whatever this process's other threads were doing.
+/// `thread_id` is writable.
+///
+/// [clone(2)](https://man7.org/linux/man-pages/man2/clone.2.html)
+pub unsafe fn spawn_copying_memory(
+    thread_id: *mut i32,
+    stack: Stack,
+    entry: Entry,
+    argument: *mut c_void,
+) -> Result<Pid, Errno> {
+    let flags = (libc::CLONE_CHILD_SETTID | libc::CLONE_CHILD_CLEARTID | libc::SIGCHLD).cast_unsigned();
+    let call = [libc::SYS_clone.cast_unsigned(), u64::from(flags), stack.top() as u64, 0, thread_id as u64];
+    // SAFETY: clone writes in the new process alone, to `thread_id`. The caller vouches for the rest.
+    unsafe { clone_to(call, entry, argument) }
+}
+
+/// Makes a `call` (its number and four arguments) that clones, and has the new process run `entry(argument)`.
+///
+/// # Safety
+///
+/// The call gives the new process the top of a free stack as its stack pointer, aligned to 16 bytes, and is valid
+/// otherwise. `argument` is valid in the new process, and `entry` never returns.
+unsafe fn clone_to(call: [u64; 5], entry: Entry, argument: *mut c_void) -> Result<Pid, Errno> {
+    let [number, first, second, third, fourth] = call;
+    let result: i64;
+    // SAFETY: the caller vouches for the call. In the new process the call instruction turns the stack pointer into the
+    // alignment an extern "C" function expects; `entry` never returns, so the new process never leaves this block. In
+    // the caller only rax, rcx and r11 change. The kernel preserves r12 and r13 for both.
     unsafe {
         asm!(
             "syscall",
@@ -165,11 +171,11 @@ pub unsafe fn spawn_sharing_memory(
             "call r13",
             "ud2",
             "2:",
-            inlateout("rax") number as isize => result,
+            inlateout("rax") number => result,
             in("rdi") first,
             in("rsi") second,
-            in("rdx") &raw mut pidfd,
-            in("r10") 0,
+            in("rdx") third,
+            in("r10") fourth,
             in("r8") 0,
             in("r12") argument,
             in("r13") entry as usize,
@@ -181,10 +187,7 @@ pub unsafe fn spawn_sharing_memory(
         return Err(Errno::from_raw_os_error(i32::try_from(-result).expect("errors lie between 1 and 4095")));
     }
     let pid = i32::try_from(result).expect("a pid fits its type");
-    let pid = Pid::from_raw(pid).expect("clone returns a positive pid to its caller");
-    // SAFETY: with CLONE_PIDFD the kernel stored a new descriptor that nobody else owns.
-    let pidfd = (caller == Caller::Continues).then(|| unsafe { OwnedFd::from_raw_fd(pidfd) });
-    Ok(Spawned { pid, pidfd })
+    Ok(Pid::from_raw(pid).expect("clone returns a positive pid to its caller"))
 }
 
 /// Which side of [`fork_single_threaded`] we are on.
@@ -227,10 +230,12 @@ pub unsafe fn fork_single_threaded() -> Result<Forked, Errno> {
     unsafe { fork_into(0) }
 }
 
+/// Fork into new `namespaces`, with a pidfd.
+///
 /// # Safety
 ///
 /// As for [`fork_single_threaded`].
-unsafe fn fork_into(namespaces: u64) -> Result<Forked, Errno> {
+pub unsafe fn fork_into(namespaces: u64) -> Result<Forked, Errno> {
     let mut pidfd: i32 = -1;
     let namespaces = usize::try_from(namespaces).expect("words are 64 bits wide here");
     let flags = (libc::CLONE_PIDFD | libc::SIGCHLD).cast_unsigned() as usize | namespaces;

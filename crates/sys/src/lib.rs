@@ -19,6 +19,7 @@ pub mod mount;
 mod raw;
 pub mod seccomp;
 pub mod signals;
+pub mod stack;
 pub mod wait;
 
 pub use rustix::io::Errno;

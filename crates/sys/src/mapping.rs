@@ -8,6 +8,8 @@ use std::os::fd::BorrowedFd;
 use rustix::io::Errno;
 use rustix::mm::{MapFlags, ProtFlags, mmap};
 
+use crate::stack::Region;
+
 /// A shared array of words over the front of a memfd; never unmapped.
 #[derive(Clone, Copy, Debug)]
 pub struct SharedWords {
@@ -25,6 +27,11 @@ impl SharedWords {
         }?;
         let base = NonNull::new(base.cast()).expect("mmap never returns null on success");
         Ok(Self { base, count })
+    }
+
+    /// The memory that it is.
+    pub fn region(&self) -> Region {
+        Region::of(self.base.cast(), self.count.max(1) * size_of::<u64>())
     }
 
     /// Stores `value` in word `index`; out of range is ignored. Allocates nothing.

@@ -19,6 +19,7 @@ pub(super) const WAIT4: u32 = 61;
 pub(super) const FLOCK: u32 = 73;
 pub(super) const CHDIR: u32 = 80;
 pub(super) const FCHDIR: u32 = 81;
+pub(super) const MKDIR: u32 = 83;
 pub(super) const CHMOD: u32 = 90;
 pub(super) const SETSID: u32 = 112;
 pub(super) const SETGROUPS: u32 = 116;
@@ -37,6 +38,7 @@ pub(super) const WAITID: u32 = 247;
 pub(super) const MKNODAT: u32 = 259;
 pub(super) const PPOLL: u32 = 271;
 pub(super) const UNSHARE: u32 = 272;
+pub(super) const SET_ROBUST_LIST: u32 = 273;
 pub(super) const EPOLL_PWAIT: u32 = 281;
 pub(super) const EVENTFD2: u32 = 290;
 pub(super) const EPOLL_CREATE1: u32 = 291;
@@ -44,6 +46,7 @@ pub(super) const DUP3: u32 = 292;
 pub(super) const PRLIMIT64: u32 = 302;
 pub(super) const SECCOMP: u32 = 317;
 pub(super) const MEMFD_CREATE: u32 = 319;
+pub(super) const RSEQ: u32 = 334;
 pub(super) const MOVE_MOUNT: u32 = 429;
 pub(super) const FSOPEN: u32 = 430;
 pub(super) const FSMOUNT: u32 = 432;
@@ -74,6 +77,15 @@ pub(super) struct Way(pub(super) u32, pub(super) &'static [Argument]);
 pub(super) struct Step {
     pub(super) ways: &'static [Way],
     pub(super) skip: u32,
+    /// Only of the process that took the step before it.
+    pub(super) is_same_process: bool,
+}
+
+impl Step {
+    /// The same, of the process that took the step before it.
+    pub(super) const fn of_same_process(self) -> Self {
+        Self { is_same_process: true, ..self }
+    }
 }
 
 /// Steps in their order.
@@ -91,6 +103,7 @@ impl fmt::Display for Steps {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, step) in self.0.iter().enumerate() {
             f.write_str(if index == 0 { "" } else { ";" })?;
+            f.write_str(if step.is_same_process { "@" } else { "" })?;
             for (index, Way(number, arguments)) in step.ways.iter().enumerate() {
                 write!(f, "{}{number}", if index == 0 { "" } else { "|" })?;
                 for argument in *arguments {
@@ -113,6 +126,7 @@ macro_rules! step {
         $crate::faults::calls::Step {
             ways: &[$($crate::faults::calls::Way($crate::faults::calls::$number, &[$($($argument),*)?])),+],
             skip: $skip,
+            is_same_process: false,
         }
     };
     ($($number:ident $([$($argument:expr),*])?)|+) => {
@@ -123,8 +137,12 @@ pub(super) use step;
 
 const CLONE_VM: u64 = 0x100;
 const CLONE_VFORK: u64 = 0x4000;
+const CLONE_CHILD_SETTID: u64 = 0x0100_0000;
 
 /// The launcher clones a stub.
 pub(super) const STUB: Step = step!(CLONE[Argument::Has(0, CLONE_VM), Argument::Lacks(0, CLONE_VFORK)]);
 /// A stub clones the program's process, in version 2 groups by the newer call.
 pub(super) const CHILD: Step = step!(CLONE[Argument::Has(0, CLONE_VM | CLONE_VFORK)] | CLONE3);
+/// A stub clones the program's process as a copy of its interpreter.
+pub(super) const COPY: Step =
+    step!(CLONE[Argument::Has(0, CLONE_CHILD_SETTID), Argument::Lacks(0, CLONE_VM)]);

@@ -13,7 +13,8 @@ listens on SOCKET, and becomes the program.
     root              the process that last became the program
 
 Steps are taken in turn, by any process: `5/0=1/1&6*2;7|8` is the third call of number 5 with a first argument of 1 and
-both bits of 6 in the second, and then one of number 7 or 8. `!` asks for none of the bits.
+both bits of 6 in the second, and then one of number 7 or 8. `!` asks for none of the bits. A step that begins with `@` is
+one of the process that took the step before it.
 """
 
 import ctypes
@@ -70,7 +71,8 @@ def launch(path, calls, arguments):
 
 class Step:
     def __init__(self, text):
-        text, _, skip = text.partition("*")
+        self.is_same_process = text.startswith("@")
+        text, _, skip = text.removeprefix("@").partition("*")
         self.skip = int(skip or 0)
         self.ways = [self.parse(way) for way in text.split("|")]
 
@@ -79,7 +81,7 @@ class Step:
         number, *conditions = way.split("/")
         return int(number), [(int(c[0]), c[1], int(c[2:])) for c in conditions]
 
-    def is_taken_by(self, call, arguments):
+    def is_taken_by(self, is_same_process, call, arguments):
         def holds(condition):
             index, kind, value = condition
             given = arguments[index]
@@ -88,6 +90,8 @@ class Step:
                 return given & 0xFFFFFFFF == value
             return given & value == (value if kind == "&" else 0)
 
+        if self.is_same_process and not is_same_process:
+            return False
         if not any(call == number and all(map(holds, conditions)) for number, conditions in self.ways):
             return False
         self.skip -= 1
@@ -105,6 +109,7 @@ class Listener:
         self.poll.register(0, select.POLLIN)
         self.steps, self.errno = [], 0
         self.failed, self.held, self.root = 0, None, 0
+        self.last = 0
 
     def serve(self):
         while True:
@@ -152,9 +157,10 @@ class Listener:
             # Killed in the meantime.
             return
         notice, pid, _flags, call, _architecture, _at, *arguments = NOTICE.unpack(buffer)
-        if not self.steps or not self.steps[0].is_taken_by(call, arguments):
+        if not self.steps or not self.steps[0].is_taken_by(pid == self.last, call, arguments):
             return self.answer(descriptor, notice, 0)
         self.steps.pop(0)
+        self.last = pid
         if self.steps:
             self.answer(descriptor, notice, 0)
         elif self.errno:

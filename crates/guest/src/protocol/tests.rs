@@ -1,5 +1,11 @@
-use proptest::prelude::*;
+use std::net::Ipv4Addr;
 
+use proptest::prelude::*;
+use rollcage_sys::Errno;
+use rollcage_sys::child::{ResourceLimit, Stage};
+
+use super::request::RUN_HEADER_WORDS;
+use super::words::WORD;
 use super::*;
 
 fn limit(soft: u64) -> ResourceLimit {
@@ -105,12 +111,48 @@ fn a_word_that_is_no_listener_is_refused() {
     assert!(RunHeader::decode(&bytes).is_none());
 }
 
+#[test]
+fn orders_and_answers_read_back() {
+    let server = ForkServerOrder {
+        programs: vec!["/usr/bin/python3".to_owned()],
+        arguments: vec!["python3".to_owned(), String::new()],
+        variables: vec!["A=1".to_owned()],
+        files: vec!["snippet.py".to_owned()],
+        uids: Some(ServerUids { own: 1, root: 2, first: 3, count: 4 }),
+        stack_bytes: 5,
+    };
+    let plain = Order { slots: 3, announced: true, directory: "/run".into(), ..Order::default() };
+    let full = Order {
+        charged: true,
+        tree: Some("/tree".into()),
+        base: Some("/base".into()),
+        fork_server: Some(server),
+        ..plain.clone()
+    };
+    for order in [plain, full] {
+        let bytes = order.encode();
+        assert_eq!(Order::decode(&bytes), Some(order));
+        assert_eq!(Order::decode(&bytes[..bytes.len() - 1]), None);
+        assert_eq!(Order::decode(&[bytes, vec![0]].concat()), None);
+    }
+    for answer in [
+        Answer::Ready { landlock_abi: 7 },
+        Answer::Refused { reason: Refusal::Threads, detail: -2 },
+        Answer::Failed("why".to_owned()),
+    ] {
+        assert_eq!(Answer::decode(&answer.encode()), Some(answer));
+    }
+    assert!(Refusal::ALL.iter().all(|reason| Refusal::from_number(*reason as u64) == Some(*reason)));
+}
+
 proptest! {
     #[test]
     fn hostile_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..256)) {
         let _report = Report::decode(&bytes);
         let _command = Command::decode(&bytes);
         let _setup = Setup::decode(&bytes);
+        let _order = Order::decode(&bytes);
+        let _answer = Answer::decode(&bytes);
         if let Some(header) = RunHeader::decode(&bytes) {
             prop_assert!(header.strings_at <= bytes.len());
         }

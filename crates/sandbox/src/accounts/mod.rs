@@ -8,7 +8,7 @@ use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 use rollcage_guest::protocol::{CgroupEntry, Ended};
-use rollcage_types::{IsolationLevel, LimitKind, Limits};
+use rollcage_types::{LimitKind, Limits};
 
 use crate::cgroup::{Account, GroupError, SlotCgroup};
 use crate::outcome::over_cpu;
@@ -35,10 +35,10 @@ impl Accounts {
         Self::Sampled(Sampled::default())
     }
 
-    /// How a program enters its group, and the descriptors it needs for that.
-    pub(crate) fn entry(&self, level: IsolationLevel) -> (CgroupEntry, Vec<BorrowedFd<'_>>) {
+    /// How a program enters its group, and the descriptors it needs for that. See [`SlotCgroup::entry`].
+    pub(crate) fn entry(&self, may_be_cloned: bool) -> (CgroupEntry, Vec<BorrowedFd<'_>>) {
         match self {
-            Self::Group(group) => group.entry(level),
+            Self::Group(group) => group.entry(may_be_cloned),
             Self::Sampled(_) => (CgroupEntry::None, Vec::new()),
         }
     }

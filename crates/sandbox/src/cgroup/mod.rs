@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rollcage_guest::protocol::CgroupEntry;
-use rollcage_types::{ByteSize, IsolationLevel, Limits};
+use rollcage_types::{ByteSize, Limits};
 use rustix::io::Errno;
 
 pub(crate) use detect::Hierarchy;
@@ -129,17 +129,24 @@ impl SlotCgroup {
         Ok(Self { version, start: Start::default(), last: None, limits: None })
     }
 
-    /// How a program enters at this level, and the descriptors it needs for that. Being cloned into a group takes a right to
-    /// it that a launcher without root has not, and a system call that containers refuse; a descriptor that we opened
-    /// carries our right.
-    pub(crate) fn entry(&self, level: IsolationLevel) -> (CgroupEntry, Vec<BorrowedFd<'_>>) {
-        match (&self.version, level) {
-            (Version::V1(group), _) => (CgroupEntry::Tasks, group.tasks()),
-            (Version::V2(group), IsolationLevel::Full) => (CgroupEntry::CloneInto, vec![group.directory()]),
-            (Version::V2(group), IsolationLevel::Rootless | IsolationLevel::Process) => {
-                (CgroupEntry::Tasks, vec![group.procs()])
-            }
+    /// How a program enters, and the descriptors it needs for that. Being cloned into a group takes a right to it that a
+    /// launcher without root has not, and a system call that containers refuse; a descriptor that we opened carries our
+    /// right. `may_be_cloned` says that neither is in the way.
+    pub(crate) fn entry(&self, may_be_cloned: bool) -> (CgroupEntry, Vec<BorrowedFd<'_>>) {
+        match &self.version {
+            Version::V1(group) => (CgroupEntry::Tasks, group.tasks()),
+            Version::V2(group) if may_be_cloned => (CgroupEntry::CloneInto, vec![group.directory()]),
+            Version::V2(group) => (CgroupEntry::Tasks, vec![group.procs()]),
         }
+    }
+
+    /// Memory charged at this moment.
+    pub(crate) fn memory_now(&self) -> Result<ByteSize, GroupError> {
+        match &self.version {
+            Version::V1(group) => group.memory_now(),
+            Version::V2(group) => group.memory_now(),
+        }
+        .map(ByteSize::bytes)
     }
 
     /// Sets the limits and the counters' starting values. The group must be empty.

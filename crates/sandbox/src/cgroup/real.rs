@@ -44,7 +44,7 @@ impl Bench {
         let enter = "for file; do echo 0 > \"$file\" || exit 99; done; set --; ";
         Command::new("sh")
             .args(["-c", &format!("{enter}{script}"), "sh"])
-            .args(self.slot.entry(rollcage_types::IsolationLevel::Full).1.iter().map(entry))
+            .args(self.slot.entry(true).1.iter().map(entry))
             // Not what a user has put in front of the system's python3, which may be a script.
             .env("PATH", "/usr/bin:/bin")
             .stdout(Stdio::piped())

@@ -123,6 +123,10 @@ impl Group {
         Ok(Start { memory_left, counters: Counters { memory_peak: memory_left, ..kept } })
     }
 
+    pub(super) fn memory_now(&self) -> Result<u64, GroupError> {
+        self.memory.usage.number()
+    }
+
     pub(super) fn cpu(&self) -> Result<Duration, GroupError> {
         self.cpu.usage.number().map(Duration::from_nanos)
     }

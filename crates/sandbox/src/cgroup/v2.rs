@@ -139,6 +139,10 @@ impl Group {
         Ok(Start { memory_left, counters: Counters { memory_peak: memory_left, ..kept } })
     }
 
+    pub(super) fn memory_now(&self) -> Result<u64, GroupError> {
+        self.memory.current.number()
+    }
+
     pub(super) fn cpu(&self) -> Result<Duration, GroupError> {
         self.cpu.keyed_number("usage_usec").map(Duration::from_micros)
     }

@@ -9,13 +9,14 @@ mod ruby;
 use core::ffi::{CStr, c_void};
 use core::ptr::NonNull;
 
+use rollcage_guest::protocol::Refusal;
+
+use crate::point;
 use crate::raw;
-use crate::server::{self, Side};
-use crate::wire::Refusal;
 
 /// The interpreter that this library was loaded into.
 pub(crate) enum Interpreter {
-    Python(python::Python),
+    Python(Box<python::Python>),
     Ruby(ruby::Ruby),
     Bash(bash::Bash),
     Other,
@@ -26,7 +27,7 @@ impl Interpreter {
     /// and refuse it.
     pub(crate) fn take(preload: Option<&CStr>) -> Result<Self, Refusal> {
         if let Some(python) = python::Python::find() {
-            return python.prepare(preload).map(Self::Python);
+            return python.prepare(preload).map(Box::new).map(Self::Python);
         }
         if preload.is_some() {
             return Err(Refusal::Preload);
@@ -35,18 +36,16 @@ impl Interpreter {
         Ok(ruby.or_else(|| bash::Bash::find().map(Self::Bash)).unwrap_or(Self::Other))
     }
 
-    /// Has it make the child that is asked for; see [`server::fork_asked_for`].
+    /// Has it fork, once. It comes back from that in each program's process, and nowhere else.
     pub(crate) fn fork(&self) {
         match self {
             Self::Python(python) => python.fork(),
             Self::Ruby(ruby) => ruby.fork(),
-            Self::Bash(_) | Self::Other => {
-                let _known_to_the_server = fork_plainly();
-            }
+            Self::Bash(_) | Self::Other => fork_plainly(),
         }
     }
 
-    /// In a child that is in its place: gives it what must be its own.
+    /// In a program's process: gives it what must be its own.
     pub(crate) fn settle(&self) {
         match self {
             Self::Python(python) => python.settle(),
@@ -56,9 +55,9 @@ impl Interpreter {
     }
 }
 
-/// Without telling the interpreter. A fork that failed leaves its reason with the server.
-fn fork_plainly() -> Side {
-    if server::fork_asked_for() == Some(0) { Side::Child } else { Side::Server }
+/// Without telling the interpreter.
+fn fork_plainly() {
+    let _zero = point::fork_asked_for();
 }
 
 /// Something that the interpreter exports.

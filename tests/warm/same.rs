@@ -1,22 +1,16 @@
 //! A program does the same, byte for byte, whether its interpreter was started for it or forked.
 
-use crate::server::{BASH, LUA, PERL, PHP, PYTHON, Place, RUBY, Recipe};
+use rollcage_sandbox::ForkServerSpec;
+
+use crate::harness::{self, Server};
 
 /// Runs each program twice from one server, and once cold.
-fn check(recipe: Recipe, programs: &[(&str, &str)]) {
-    let Some(place) = Place::new(recipe) else { return };
-    let server = place.serve();
+fn check(spec: &ForkServerSpec, programs: &[(&str, &str)]) {
+    let Some(server) = Server::start(spec) else { return };
     for (source, stdin) in programs {
-        place.write(source);
-        let cold = place.cold(stdin);
+        let cold = server.cold(source, stdin);
         for turn in ["first", "second"] {
-            let warm = server.run(&place, stdin);
-            assert_eq!(
-                (String::from_utf8_lossy(&warm.stdout), String::from_utf8_lossy(&warm.stderr), warm.status),
-                (String::from_utf8_lossy(&cold.stdout), String::from_utf8_lossy(&cold.stderr), cold.status),
-                "{turn} time, {}, program:\n{source}",
-                place.program.display()
-            );
+            assert_eq!(server.warm(source, stdin), cold, "{turn} time, {:?}, program:\n{source}", spec.argv);
         }
     }
 }
@@ -24,7 +18,7 @@ fn check(recipe: Recipe, programs: &[(&str, &str)]) {
 #[test]
 fn python() {
     check(
-        PYTHON,
+        &harness::python(),
         &[
             ("print('hello')\n", ""),
             ("", ""),
@@ -90,7 +84,7 @@ fn python() {
 #[test]
 fn perl() {
     check(
-        PERL,
+        &harness::perl(),
         &[
             ("print \"hello\\n\";\n", ""),
             ("my ($a, $b) = split ' ', <STDIN>; print $a + $b, \"\\n\";\n", "1 2\n"),
@@ -113,7 +107,7 @@ fn perl() {
 #[test]
 fn ruby() {
     check(
-        RUBY,
+        &harness::ruby(),
         &[
             ("puts 'hello'\n", ""),
             ("puts gets.split.sum(&:to_i)\n", "1 2\n"),
@@ -144,7 +138,7 @@ fn ruby() {
 #[test]
 fn php() {
     check(
-        PHP,
+        &harness::php(),
         &[
             ("<?php\necho \"hello\\n\";\n", ""),
             ("<?php\n[$a, $b] = explode(' ', trim(fgets(STDIN)));\necho $a + $b, \"\\n\";\n", "1 2\n"),
@@ -170,7 +164,7 @@ fn php() {
 #[test]
 fn lua() {
     check(
-        LUA,
+        &harness::lua(),
         &[
             ("print('hello')\n", ""),
             ("local a, b = io.read('n', 'n') print(a + b)\n", "1 2\n"),
@@ -190,7 +184,7 @@ fn lua() {
 #[test]
 fn bash() {
     check(
-        BASH,
+        &harness::bash(),
         &[
             ("echo hello\n", ""),
             ("read a b; echo $((a + b))\n", "1 2\n"),
@@ -209,6 +203,72 @@ fn bash() {
             ("ls /proc/$$/fd > listed; cat listed\n", ""),
             ("RANDOM=5; echo $RANDOM; sleep 0 & wait; echo $?; echo a | cat\n", ""),
             ("cat <<X\nhere $((1 + 1))\nX\nx=$(echo sub); echo $x; (exit 3); echo $?\n", ""),
+        ],
+    );
+}
+
+#[test]
+fn r() {
+    check(
+        &harness::r(),
+        &[
+            ("cat('hello\\n')\n", ""),
+            ("1 + 1\nx <- c(1, 2, 3)\nx\nsummary(x)\n", ""),
+            ("numbers <- scan(file('stdin'), quiet = TRUE)\ncat(sum(numbers), '\\n')\n", "1 2\n"),
+            ("lines <- readLines(file('stdin'))\nprint(rev(lines))\n", "one\ntwo\n"),
+            ("quit(status = 3)\n", ""),
+            ("f <- function() stop('why')\ncat('before\\n')\nf()\n", ""),
+            ("f <- function( {\n", ""),
+            ("warning('careful')\nprint(commandArgs())\n", ""),
+            ("print(c(getwd(), interactive(), R.home(), Sys.getenv('HOME')))\n", ""),
+            ("print(sort(names(Sys.getenv())))\n", ""),
+            ("set.seed(5)\nprint(runif(3))\nprint(sample(10))\n", ""),
+            (
+                "t <- tempfile()\nwriteLines('text', t)\nprint(readLines(t))\nprint(file.exists(tempdir()))\n",
+                "",
+            ),
+            ("print(search())\nprint(loadedNamespaces())\n", ""),
+            ("print(system('echo sub; env | grep -v SESSION | sort', intern = TRUE))\n", ""),
+            ("print(lm(dist ~ speed, cars))\n", ""),
+            ("reg.finalizer(environment(), function(e) cat('gone\\n'), onexit = TRUE)\n", ""),
+            (".Last <- function() cat('last\\n')\n", ""),
+            ("print(readLines('snippet.R'))\n", ""),
+            ("tools::pskill(Sys.getpid(), 15)\nSys.sleep(60)\n", ""),
+        ],
+    );
+}
+
+#[test]
+fn ocaml() {
+    check(
+        &harness::ocaml(),
+        &[
+            ("print_endline \"hello\"\n", ""),
+            ("let () = Scanf.scanf \" %d %d\" (fun a b -> Printf.printf \"%d\\n\" (a + b))\n", "1 2\n"),
+            ("let () = exit 7\n", ""),
+            ("let () = print_string \"before\"; failwith \"why\"\n", ""),
+            ("let f (\n", ""),
+            ("let x : int = \"text\"\n", ""),
+            ("let () = Array.iter print_endline Sys.argv; print_endline (Sys.getcwd ())\n", ""),
+            ("let () = at_exit (fun () -> print_endline \"at exit\")\n", ""),
+            ("let () = Random.init 5; print_int (Random.int 1000)\n", ""),
+            ("let () = ignore (Sys.command \"env | sort; ls /proc/self/fd\")\n", ""),
+            ("let () = List.iter (Printf.printf \"%d \") (List.sort compare [3; 1; 2])\n", ""),
+        ],
+    );
+}
+
+#[test]
+fn sqlite() {
+    check(
+        &harness::sqlite(),
+        &[
+            ("select 1 + 1;\n", ""),
+            ("create table t (a, b);\ninsert into t values (1, 'x'), (2, 'y');\nselect * from t;\n", ""),
+            ("select no_such_column;\nselect 2;\n", ""),
+            ("select (\n", ""),
+            (".mode csv\n.headers on\nselect 1 as a, 'b' as c;\n.shell env | sort\n", ""),
+            (".import /dev/stdin t\nselect * from t;\n", "a\nb\n"),
         ],
     );
 }

@@ -1,0 +1,154 @@
+//! A server that has served many is as it was, and what becomes of its runs when it is gone.
+
+use std::fs;
+use std::sync::Arc;
+
+use rollcage_sandbox::{Cancel, ForkServer, SandboxError};
+use rollcage_types::Termination;
+
+use crate::harness::{Ended, Server, python, request};
+
+/// Programs until a leak of a page or a descriptor each would show.
+const PROGRAMS: usize = 500;
+/// Programs before it is looked at.
+const BEFORE: usize = 50;
+/// Growth that is no leak: what the kernel holds back for a while, far below a page for each program.
+const SLACK_BYTES: u64 = 1 << 20;
+
+/// The interpreter and the first processes of its waiting cages.
+pub(crate) fn tasks_below(process: u32) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut pending = vec![process.to_string()];
+    while let Some(pid) = pending.pop() {
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+        pending.extend(children.split_whitespace().map(str::to_owned));
+        found.push(pid);
+    }
+    found
+}
+
+#[test]
+fn hundreds_of_programs_leave_nothing() {
+    let Some(server) = Server::start(&python()) else { return };
+    let run = || assert_eq!(server.say("print(1)"), "1");
+    // Every slot has its cage, and pages are in that were not there yet.
+    (0..BEFORE).for_each(|_| run());
+    let before = (server.server.memory().unwrap(), tasks_below(server.server.process_id()).len());
+    (0..PROGRAMS).for_each(|_| run());
+    let after = (server.server.memory().unwrap(), tasks_below(server.server.process_id()).len());
+    assert!(after.0.as_u64() <= before.0.as_u64() + SLACK_BYTES, "{before:?} {after:?}");
+    // The last program's process may not be gone yet.
+    assert!(after.1 <= before.1 + 1, "{before:?} {after:?}");
+    assert_eq!(server.server.forks(), (BEFORE + PROGRAMS) as u64);
+}
+
+#[test]
+fn many_at_once_in_their_own_places() {
+    let Some(server) = Server::start(&python()) else { return };
+    std::thread::scope(|scope| {
+        for worker in 0..8 {
+            let server = &server;
+            scope.spawn(move || {
+                for turn in 0..25 {
+                    let word = format!("{worker}-{turn}");
+                    let program = "import sys, os\nopen('mine', 'x').write(sys.stdin.read())\nprint(open('mine').read(), os.getpid())";
+                    let ended = server.warm(program, &word);
+                    assert_eq!(ended.stdout, format!("{word} 2\n"), "{}", ended.stderr);
+                }
+            });
+        }
+    });
+}
+
+/// One slot is used by a cage of either kind in turn, with one user and one group.
+#[test]
+fn copies_and_executed_programs_take_turns_in_the_slots() {
+    let Some(server) = Server::start(&python()) else { return };
+    let program = "import os\nprint(os.listdir('.'), os.listdir('/tmp'))\nopen('left', 'w'); open('/tmp/left', 'w')\n\
+                   if os.fork() == 0:\n    os.setsid()\n    os.closerange(0, 3)\n    os.execv('/bin/sleep', ['sleep', '60'])\n";
+    for _ in 0..10 {
+        for ended in [server.warm(program, ""), server.cold(program, "")] {
+            // `.work` is the workspace by another way.
+            assert_eq!(ended.stdout, "['snippet.py'] ['.work']\n", "{}", ended.stderr);
+        }
+    }
+}
+
+#[test]
+fn a_server_that_is_dropped_leaves_no_process_and_no_group() {
+    let Some(server) = Server::start(&python()) else { return };
+    server.say("print(1)");
+    let processes = tasks_below(server.server.process_id());
+    assert!(processes.len() >= 4, "{processes:?}");
+    let host = Arc::clone(&server.host);
+    drop(server);
+    for pid in processes {
+        let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+        assert!(!name.contains("python"), "{pid} is left");
+    }
+    // Its slots serve as ever.
+    let outcome = host.run(&request(&python(), "print(2)", ""), &Cancel::new()).unwrap();
+    assert_eq!(Ended::from(outcome).stdout, "2\n");
+}
+
+/// A run whose server is killed is an error that may be tried again, and never an outcome.
+#[test]
+fn a_killed_server_is_no_verdict() {
+    let Some(server) = Server::start(&python()) else { return };
+    let interpreter = tasks_below(server.server.process_id())
+        .into_iter()
+        .find(|pid| {
+            fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.starts_with("python"))
+        })
+        .unwrap();
+    std::thread::scope(|scope| {
+        let running = scope.spawn(|| {
+            let request = request(&python(), "print(1, flush=True)\nimport time; time.sleep(60)", "");
+            server.server.run(&request, &Cancel::new())
+        });
+        while server.server.forks() == 0 || tasks_below(server.server.process_id()).len() < 5 {
+            std::thread::yield_now();
+        }
+        let killed = rustix::process::kill_process(
+            rustix::process::Pid::from_raw(interpreter.parse().unwrap()).unwrap(),
+            rustix::process::Signal::KILL,
+        );
+        assert_eq!(killed, Ok(()));
+        let error = running.join().unwrap().err().unwrap();
+        assert!(matches!(error, SandboxError::LauncherGone), "{error:?}");
+        assert!(error.is_retryable());
+    });
+    let gone = server.server.run(&request(&python(), "print(1)", ""), &Cancel::new()).err().unwrap();
+    assert!(matches!(gone, SandboxError::LauncherGone), "{gone:?}");
+    let Some(again) = Server::start_on(Arc::clone(&server.host), &python()) else { return };
+    assert_eq!(again.say("print('again')"), "again");
+}
+
+#[test]
+fn a_cancelled_program_ends_and_its_server_goes_on() {
+    let Some(server) = Server::start(&python()) else { return };
+    let cancel = Cancel::new();
+    let outcome = std::thread::scope(|scope| {
+        let running = scope.spawn(|| server.server.run(&request(&python(), "while True: pass", ""), &cancel));
+        while server.server.forks() == 0 {
+            std::thread::yield_now();
+        }
+        cancel.cancel();
+        running.join().unwrap().unwrap()
+    });
+    assert_eq!(outcome.termination, Termination::Cancelled);
+    assert_eq!(server.say("print(1)"), "1");
+}
+
+#[test]
+fn two_servers_of_one_host_do_not_meet() {
+    let Some(first) = Server::start(&python()) else { return };
+    let second = ForkServer::start(&first.host, python()).unwrap();
+    let second = Server { host: Arc::clone(&first.host), server: second };
+    for _ in 0..8 {
+        assert_eq!(first.say("print(1)"), "1");
+        assert_eq!(second.say("print(2)"), "2");
+    }
+    drop(first);
+    assert_eq!(second.say("print(3)"), "3");
+}
