@@ -11,6 +11,10 @@ ruby:ruby php:php-cli sqlite3:sqlite3"
 libraries="/usr/share/gocode/src/github.com/stretchr/testify/assert:golang-github-stretchr-testify-dev
 /usr/include/boost/any.hpp:libboost-dev /usr/include/openssl/md5.h:libssl-dev"
 
+# directory below Python's own packages: Debian package. Programs import these, and a warm start loads them ahead.
+python_packages="numpy:python3-numpy pandas:python3-pandas scipy:python3-scipy sympy:python3-sympy
+matplotlib:python3-matplotlib sklearn:python3-sklearn networkx:python3-networkx"
+
 # npm's modules: TypeScript is a language, js-md5 is for tests given as code.
 typescript="typescript@7.0.2 @types/node@20.19.0"
 modules="js-md5@0.9.2"
@@ -27,6 +31,9 @@ for pair in $needed; do
 done
 for pair in $libraries; do
     [ -e "${pair%%:*}" ] || missing="$missing ${pair#*:}"
+done
+for pair in $python_packages; do
+    [ -e "/usr/lib/python3/dist-packages/${pair%%:*}" ] || missing="$missing ${pair#*:}"
 done
 [ -n "$(find /usr/lib/php -name mbstring.so 2>/dev/null)" ] || missing="$missing php-mbstring"
 # gcc without the C library's headers compiles nothing.
