@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rollcage_sandbox::{
     Cancel, ForkPoint, ForkServer, ForkServerError, ForkServerSpec, Host, HostConfig, HostError,
@@ -135,7 +135,7 @@ impl Server {
         if !is_installed(&spec.argv[0]) {
             return None;
         }
-        match ForkServer::start(&host, spec.clone()) {
+        match ForkServer::start(&host, spec.clone(), &Cancel::new()) {
             Ok(server) => Some(Self { host, server }),
             Err(error) => panic!("{:?}: {error}: {error:?}", spec.argv),
         }
@@ -185,7 +185,7 @@ pub(crate) fn refusal(spec: &ForkServerSpec) -> Option<ForkServerError> {
     if !is_installed(&spec.argv[0]) {
         return None;
     }
-    match ForkServer::start(&host, spec.clone()) {
+    match ForkServer::start(&host, spec.clone(), &Cancel::new()) {
         Err(error) => Some(error),
         Ok(_) => panic!("{:?} became a server", spec.argv),
     }
@@ -210,4 +210,40 @@ pub(crate) fn has_module(name: &str) -> bool {
         eprintln!("skipped: no {name} for /usr/bin/python3");
     }
     found
+}
+
+/// What is waited for takes a second at most; this is a bound for a machine in trouble.
+const SETTLING: Duration = Duration::from_secs(60);
+
+/// Waits until `condition` holds.
+#[track_caller]
+pub(crate) fn wait_until(what: &str, condition: impl Fn() -> bool) {
+    let deadline = Instant::now() + SETTLING;
+    while !condition() {
+        assert!(Instant::now() < deadline, "still not so after {SETTLING:?}: {what}");
+        std::thread::yield_now();
+    }
+}
+
+/// A process and all that are below it.
+pub(crate) fn tasks_below(process: u32) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut pending = vec![process.to_string()];
+    while let Some(pid) = pending.pop() {
+        let children =
+            std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+        pending.extend(children.split_whitespace().map(str::to_owned));
+        found.push(pid);
+    }
+    found
+}
+
+/// Kills the interpreter of a fork server.
+pub(crate) fn kill_python_below(process_id: u32) {
+    let is_python = |pid: &String| {
+        std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.starts_with("python"))
+    };
+    let interpreter = tasks_below(process_id).into_iter().find(is_python).expect("an interpreter waits");
+    let pid = rustix::process::Pid::from_raw(interpreter.parse().unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
 }

@@ -137,7 +137,7 @@ fn the_interpreters_own_descriptors_are_each_programs_own() {
     let program =
         "puts Dir['/proc/self/fdinfo/*'].filter_map { |f| File.read(f)[/eventfd-id:.*/] rescue nil }";
     let of_program = server.say(program);
-    let of_server: Vec<String> = crate::many::tasks_below(server.server.process_id())
+    let of_server: Vec<String> = crate::harness::tasks_below(server.server.process_id())
         .iter()
         .flat_map(|pid| std::fs::read_dir(format!("/proc/{pid}/fdinfo")).into_iter().flatten().flatten())
         .filter_map(|entry| std::fs::read_to_string(entry.path()).ok())

@@ -1,6 +1,6 @@
 //! Each level and each way of counting, with the same outcomes.
 
-use rollcage_sandbox::{Accounting, ForkServer, ForkServerError, HostConfig};
+use rollcage_sandbox::{Accounting, Cancel, ForkServer, ForkServerError, HostConfig};
 use rollcage_types::{IsolationLevel, LimitKind, Limits, NetworkAccess, Termination};
 
 use crate::harness::{Server, host_of, python, request};
@@ -54,7 +54,7 @@ fn rootless_without_groups() {
 #[test]
 fn process_has_none() {
     let Some(host) = host_of(&HostConfig::at(IsolationLevel::Process)) else { return };
-    let refused = ForkServer::start(&host, python()).err();
+    let refused = ForkServer::start(&host, python(), &Cancel::new()).err();
     assert!(matches!(refused, Some(ForkServerError::NoMounts)), "{refused:?}");
 }
 

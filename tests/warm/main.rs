@@ -6,5 +6,6 @@ mod hazards;
 mod hostile;
 mod levels;
 mod many;
+mod pool;
 mod refusals;
 mod same;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rollcage_sandbox::{Cancel, ForkServer, SandboxError};
 use rollcage_types::Termination;
 
-use crate::harness::{Ended, Server, python, request};
+use crate::harness::{Ended, Server, kill_python_below, python, request, tasks_below};
 
 /// Programs until a leak of a page or a descriptor each would show.
 const PROGRAMS: usize = 500;
@@ -14,18 +14,6 @@ const PROGRAMS: usize = 500;
 const BEFORE: usize = 50;
 /// Growth that is no leak: what the kernel holds back for a while, far below a page for each program.
 const SLACK_BYTES: u64 = 1 << 20;
-
-/// The interpreter and the first processes of its waiting cages.
-pub(crate) fn tasks_below(process: u32) -> Vec<String> {
-    let mut found = Vec::new();
-    let mut pending = vec![process.to_string()];
-    while let Some(pid) = pending.pop() {
-        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-        pending.extend(children.split_whitespace().map(str::to_owned));
-        found.push(pid);
-    }
-    found
-}
 
 #[test]
 fn hundreds_of_programs_leave_nothing() {
@@ -95,12 +83,6 @@ fn a_server_that_is_dropped_leaves_no_process_and_no_group() {
 #[test]
 fn a_killed_server_is_no_verdict() {
     let Some(server) = Server::start(&python()) else { return };
-    let interpreter = tasks_below(server.server.process_id())
-        .into_iter()
-        .find(|pid| {
-            fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.starts_with("python"))
-        })
-        .unwrap();
     std::thread::scope(|scope| {
         let running = scope.spawn(|| {
             let request = request(&python(), "print(1, flush=True)\nimport time; time.sleep(60)", "");
@@ -109,11 +91,7 @@ fn a_killed_server_is_no_verdict() {
         while server.server.forks() == 0 || tasks_below(server.server.process_id()).len() < 5 {
             std::thread::yield_now();
         }
-        let killed = rustix::process::kill_process(
-            rustix::process::Pid::from_raw(interpreter.parse().unwrap()).unwrap(),
-            rustix::process::Signal::KILL,
-        );
-        assert_eq!(killed, Ok(()));
+        kill_python_below(server.server.process_id());
         let error = running.join().unwrap().err().unwrap();
         assert!(matches!(error, SandboxError::LauncherGone), "{error:?}");
         assert!(error.is_retryable());
@@ -143,7 +121,7 @@ fn a_cancelled_program_ends_and_its_server_goes_on() {
 #[test]
 fn two_servers_of_one_host_do_not_meet() {
     let Some(first) = Server::start(&python()) else { return };
-    let second = ForkServer::start(&first.host, python()).unwrap();
+    let second = ForkServer::start(&first.host, python(), &Cancel::new()).unwrap();
     let second = Server { host: Arc::clone(&first.host), server: second };
     for _ in 0..8 {
         assert_eq!(first.say("print(1)"), "1");

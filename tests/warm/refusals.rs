@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rollcage_sandbox::{ForkServerError, ForkServerSpec, Mismatch, Refusal};
+use rollcage_sandbox::{Cancel, ForkServerError, ForkServerSpec, Mismatch, Refusal};
 use rollcage_types::ByteSize;
 
 use crate::harness::{self, Server, python, python_with, refusal, request, spec};
@@ -116,7 +116,8 @@ fn interpreters_that_never_open_the_file() {
 fn programs_that_are_not_there_or_cannot_be_executed() {
     for argv in [&["/no/such/program"][..], &["/etc/passwd"], &["/usr"]] {
         let Some(host) = harness::host() else { return };
-        let error = rollcage_sandbox::ForkServer::start(&host, spec(argv, "x")).err().unwrap();
+        let error =
+            rollcage_sandbox::ForkServer::start(&host, spec(argv, "x"), &Cancel::new()).err().unwrap();
         assert!(matches!(error, ForkServerError::Launcher { .. }), "{argv:?}: {error}");
     }
 }

@@ -14,6 +14,8 @@ use crate::result_row::milliseconds;
 pub struct ExecReport {
     /// How it ended.
     pub termination: TerminationReport,
+    /// How it began, as [`rollcage_types::Start::as_str`] names it: `cold`, or `fork` of an interpreter that waited.
+    pub start: String,
     /// Standard output.
     pub stdout: StreamReport,
     /// Standard error.
@@ -88,9 +90,10 @@ pub struct EnforcementReport {
 
 impl From<&ExecOutcome> for ExecReport {
     fn from(outcome: &ExecOutcome) -> Self {
-        let ExecOutcome { termination, stdout, stderr, usage, network, enforcement, .. } = outcome;
+        let ExecOutcome { termination, start, stdout, stderr, usage, network, enforcement, .. } = outcome;
         Self {
             termination: (*termination).into(),
+            start: start.as_str().to_owned(),
             stdout: stdout.into(),
             stderr: stderr.into(),
             usage: usage.into(),

@@ -27,6 +27,7 @@ fn ended(termination: Termination, stdout: &str, stderr: &str) -> ExecOutcome {
     };
     ExecOutcome {
         termination,
+        start: rollcage_types::Start::Cold,
         stdout: Captured::whole(stdout),
         stderr: Captured::whole(stderr),
         usage,

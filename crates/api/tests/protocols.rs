@@ -288,6 +288,7 @@ fn an_outcome_is_reported_field_by_field() {
 fn outcome(termination: Termination) -> ExecOutcome {
     ExecOutcome {
         termination,
+        start: rollcage_types::Start::Cold,
         stdout: Captured { head: b"ab".to_vec(), tail: b"z".to_vec(), bytes_total: 9 },
         stderr: Captured::default(),
         usage: Usage { cpu_time: Duration::from_micros(2500), ..Usage::default() },

@@ -12,6 +12,7 @@ use rollcage_engine::store::{Store, StoreError, StoreReader, SyncMode};
 use rollcage_language::LanguageSet;
 use rollcage_roots::Roots;
 use rollcage_sandbox::HostConfig;
+use rollcage_warm::Bounds;
 
 use crate::failure::Failure;
 use crate::hook_options::hook_failed;
@@ -90,9 +91,11 @@ pub(crate) enum OnSignal {
     Ask(Stop),
 }
 
-/// Starts an engine, does `work` with it and returns what it returns. The engine's cages are gone afterwards.
+/// Starts an engine, which keeps interpreters ready within the bounds of `warm`, does `work` with it and returns what it
+/// returns. The engine's cages are gone afterwards.
 pub(crate) fn with_engine<T, F: Future<Output = Result<T, Failure>>>(
     config: &HostConfig,
+    warm: Option<Bounds>,
     languages: LanguageSet,
     on_signal: OnSignal,
     work: impl FnOnce(Engine) -> F,
@@ -107,7 +110,7 @@ pub(crate) fn with_engine<T, F: Future<Output = Result<T, Failure>>>(
         let mut signals =
             Signals::listen().context("cannot listen for signals").map_err(Failure::infrastructure)?;
         let engine =
-            Engine::start(config.clone(), Roots::of_user(), languages).map_err(host::cannot_start)?;
+            Engine::start(config.clone(), Roots::of_user(), languages, warm).map_err(host::cannot_start)?;
         let mut work = std::pin::pin!(work(engine));
         tokio::select! {
             result = &mut work => return result,

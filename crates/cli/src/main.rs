@@ -24,6 +24,7 @@ mod program_file;
 mod progress;
 mod root_option;
 mod run_report;
+mod start_options;
 mod table;
 mod toolchain;
 mod visible_text;

@@ -133,6 +133,7 @@ mod tests {
     fn outcome(termination: Termination) -> ExecOutcome {
         ExecOutcome {
             termination,
+            start: rollcage_types::Start::Cold,
             stdout: Captured::whole("out"),
             stderr: Captured::whole(""),
             usage: Usage::default(),

@@ -378,6 +378,7 @@ fn a_check_that_no_longer_matters_can_be_dropped() {
 fn ended_outcome() -> ExecOutcome {
     ExecOutcome {
         termination: Termination::Exited { code: 0 },
+        start: rollcage_types::Start::Cold,
         stdout: Captured::default(),
         stderr: Captured::default(),
         usage: Usage::default(),
@@ -392,6 +393,7 @@ fn ended_outcome() -> ExecOutcome {
 fn a_checker_program_decides_only_by_a_clear_sign() {
     let outcome = |code: u8, stdout: &str, stderr: &str| ExecOutcome {
         termination: Termination::Exited { code },
+        start: rollcage_types::Start::Cold,
         stdout: Captured::whole(stdout),
         stderr: Captured::whole(stderr),
         ..ended_outcome()

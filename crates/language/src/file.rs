@@ -20,6 +20,7 @@ use crate::root::RootSection;
 use crate::scalar::{AbsolutePath, Name, Parsed, VariableName, Words};
 use crate::self_test::{Expected, SelfTest};
 use crate::test_code::{Library, TestCode};
+use crate::warm::WarmSection;
 
 /// A language file with long prompts and tests is a few kilobytes; more is another kind of file.
 const FILE_BYTES_MAX: usize = 256 * 1024;
@@ -78,6 +79,7 @@ struct LanguageFile {
     completion_proof: Option<Parsed<CompletionProof>>,
     test_code: Option<TestCodeSection>,
     session: Option<SessionValue>,
+    warm: Option<WarmSection>,
     #[serde(default)]
     tests: Vec<TestSection>,
 }
@@ -184,6 +186,7 @@ impl LanguageFile {
                 SessionValue::Python => SessionKind::Python,
                 SessionValue::Bash => SessionKind::Bash,
             }),
+            warm: self.warm.map(WarmSection::into_warm),
             tests: self.tests.into_iter().map(TestSection::into_test).collect(),
             compile,
             execute,

@@ -11,6 +11,7 @@ use crate::proof::CompletionProof;
 use crate::root::RootRecipe;
 use crate::self_test::SelfTest;
 use crate::test_code::TestCode;
+use crate::warm::Warm;
 
 /// How programs of one language are compiled, run and tested.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +51,8 @@ pub struct Language {
     pub test_code: Option<TestCode>,
     /// How state is carried from turn to turn; `None` runs every cell alone.
     pub session: Option<SessionKind>,
+    /// How an interpreter is kept ready; `None` starts one for each program.
+    pub warm: Option<Warm>,
     /// The programs that show that the language works.
     pub tests: Vec<SelfTest>,
     pub(crate) compile: Option<Command>,

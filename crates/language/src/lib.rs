@@ -8,6 +8,7 @@
 mod command;
 mod error;
 mod file;
+mod imports;
 mod language;
 mod nearest;
 mod proof;
@@ -16,6 +17,7 @@ mod scalar;
 mod self_test;
 mod set;
 mod test_code;
+mod warm;
 
 pub use command::{Command, CommandError};
 pub use error::{LanguageError, LanguageSetError, UnknownLanguage};
@@ -26,3 +28,4 @@ pub use root::{Fixup, FixupChange, RootRecipe};
 pub use self_test::{Expected, Mismatch, SelfTest, SelfTestRun};
 pub use set::LanguageSet;
 pub use test_code::{Library, TestCode};
+pub use warm::{ForkRecipe, Preload, StopAt, Warm};

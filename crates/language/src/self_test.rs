@@ -153,6 +153,7 @@ mod tests {
     fn outcome(termination: Termination, stdout: &str) -> ExecOutcome {
         ExecOutcome {
             termination,
+            start: rollcage_types::Start::Cold,
             stdout: Captured::whole(stdout),
             stderr: Captured::whole("note\n"),
             usage: Usage::default(),

@@ -8,7 +8,7 @@ use crate::language::Language;
 use crate::nearest::nearest;
 
 /// The built-in language files, embedded so that one binary is enough.
-const BUILT_IN: [(&str, &str); 18] = [
+const BUILT_IN: [(&str, &str); 19] = [
     ("bash.yaml", include_str!("../../../languages/bash.yaml")),
     ("c.yaml", include_str!("../../../languages/c.yaml")),
     ("cpp.yaml", include_str!("../../../languages/cpp.yaml")),
@@ -19,6 +19,7 @@ const BUILT_IN: [(&str, &str); 18] = [
     ("julia.yaml", include_str!("../../../languages/julia.yaml")),
     ("lua.yaml", include_str!("../../../languages/lua.yaml")),
     ("ocaml.yaml", include_str!("../../../languages/ocaml.yaml")),
+    ("ocaml-toplevel.yaml", include_str!("../../../languages/ocaml-toplevel.yaml")),
     ("perl.yaml", include_str!("../../../languages/perl.yaml")),
     ("php.yaml", include_str!("../../../languages/php.yaml")),
     ("python.yaml", include_str!("../../../languages/python.yaml")),

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rollcage_guest::protocol::Wiring;
-use rollcage_types::{Enforcement, ExecRequest, IsolationLevel, NetworkAccess, NetworkLog};
+use rollcage_types::{Enforcement, ExecRequest, IsolationLevel, NetworkAccess, NetworkLog, Start};
 use rustix::io::Errno;
 
 use crate::error::SandboxError;
@@ -15,20 +15,11 @@ use crate::seat::Seat;
 use crate::slot::Slot;
 use crate::workspace::{Sharing, Workspace};
 
-/// How the program of a cage comes to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Birth {
-    /// It is executed.
-    Execution,
-    /// It is a copy of the launcher.
-    Fork,
-}
-
 /// What all runs by one launcher of a host share.
 #[derive(Debug)]
 pub(crate) struct Setting<'a> {
     pub(crate) level: IsolationLevel,
-    pub(crate) birth: Birth,
+    pub(crate) start: Start,
     pub(crate) control: BorrowedFd<'a>,
     pub(crate) sharing: Sharing,
     /// What workspaces start from.

@@ -8,7 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use rollcage_guest::WORKSPACE_DESCRIPTOR;
 use rollcage_guest::protocol::{ForkServerOrder, Order, ServerUids, Wiring, start_clock_offset};
-use rollcage_types::{Enforcement, ExecOutcome, ExecRequest, IsolationLevel, MechanismState};
+use rollcage_types::{Enforcement, ExecOutcome, ExecRequest, IsolationLevel, MechanismState, Start};
 use rustix::event::EventfdFlags;
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
 use rustix::io::Errno;
@@ -19,7 +19,7 @@ use crate::cgroup::{Hierarchy, SlotCgroup};
 use crate::config::{Accounting, HostConfig, LauncherProgram, RootTree};
 use crate::enforcement::{Facts, enforcement};
 use crate::error::{HostError, SandboxError};
-use crate::furnish::{self, Birth, Setting};
+use crate::furnish::{self, Setting};
 use crate::launch::{Launcher, Recruit};
 use crate::lease::{Block, LOCKS_OF_ROOT, SLOTS_MAX};
 use crate::plan::Backstops;
@@ -145,14 +145,14 @@ impl Host {
 
     /// Runs one program in a fresh cage and waits for it. Blocks the calling thread, first for a free slot.
     pub fn run(&self, request: &ExecRequest, cancel: &Cancel) -> Result<ExecOutcome, SandboxError> {
-        self.run_by(&self.launcher, Birth::Execution, request, cancel)
+        self.run_by(&self.launcher, Start::Cold, request, cancel)
     }
 
     /// As [`Host::run`], in a cage of this launcher's.
     pub(crate) fn run_by(
         &self,
         launcher: &Arc<Launcher>,
-        birth: Birth,
+        start: Start,
         request: &ExecRequest,
         cancel: &Cancel,
     ) -> Result<ExecOutcome, SandboxError> {
@@ -162,7 +162,7 @@ impl Host {
         slot.settle_with(launcher)?;
         let setting = Setting {
             level: self.makings.level,
-            birth,
+            start,
             control: launcher.control(),
             sharing: self.sharing,
             base: self.makings.base.as_deref(),
@@ -198,7 +198,7 @@ impl Host {
     }
 
     /// Whether workspaces start from a directory.
-    pub(crate) const fn has_base(&self) -> bool {
+    pub const fn has_base(&self) -> bool {
         self.makings.base.is_some()
     }
 

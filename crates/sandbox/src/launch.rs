@@ -49,6 +49,20 @@ pub(crate) enum StartError {
     Ended,
     /// It took too long.
     Late,
+    /// Whoever starts it wants it no more.
+    Interrupted,
+}
+
+/// How its answer is waited for.
+pub(crate) struct Wait<'a> {
+    /// For how long.
+    pub(crate) time: Duration,
+    /// Readable when it is waited for no more.
+    pub(crate) interrupt: Option<BorrowedFd<'a>>,
+    /// What is read from meanwhile.
+    pub(crate) outputs: Vec<OwnedFd>,
+    /// Called for whichever is readable. One of which it says that nothing more comes is watched no longer.
+    pub(crate) read_some: &'a mut dyn FnMut(&OwnedFd) -> bool,
 }
 
 impl From<StartError> for HostError {
@@ -60,6 +74,7 @@ impl From<StartError> for HostError {
             StartError::Answered(Answer::Ready { .. }) => "it answered with nonsense".to_owned(),
             StartError::Ended => "it ended without a word".to_owned(),
             StartError::Late => format!("no answer within {} s", START_WAIT.as_secs()),
+            StartError::Interrupted => "it was cancelled".to_owned(),
         };
         Self::Launcher { message }
     }
@@ -121,14 +136,8 @@ fn system(action: &'static str) -> impl FnOnce(Errno) -> StartError {
 }
 
 impl Launcher {
-    /// Starts a launcher. While its answer is awaited, `read_some` is called for whichever of `outputs` is readable; one of
-    /// which it says that nothing more comes is watched no longer.
-    pub(crate) fn start(
-        recruit: &Recruit<'_>,
-        wait: Duration,
-        outputs: Vec<OwnedFd>,
-        read_some: &mut dyn FnMut(&OwnedFd) -> bool,
-    ) -> Result<Self, StartError> {
+    /// Starts a launcher.
+    pub(crate) fn start(recruit: &Recruit<'_>, wait: Wait<'_>) -> Result<Self, StartError> {
         let (control, theirs) = packet_sockets().map_err(system("create the control socket"))?;
         let mut command = match recruit.program {
             // The link, not the path it had: the file may have been replaced since.
@@ -157,13 +166,14 @@ impl Launcher {
         let (process, seats) = (Mutex::new(process), Mutex::default());
         let mut launcher = Self { control, process, landlock_abi: 0, seats };
         launcher.introduce(recruit)?;
-        launcher.landlock_abi = launcher.await_answer(wait, outputs, read_some)?;
+        launcher.landlock_abi = launcher.await_answer(wait)?;
         Ok(launcher)
     }
 
     /// Starts one that executes its programs.
     pub(crate) fn start_plain(recruit: &Recruit<'_>) -> Result<Self, HostError> {
-        Ok(Self::start(recruit, START_WAIT, Vec::new(), &mut |_none| false)?)
+        let (outputs, read_some) = (Vec::new(), &mut |_none: &OwnedFd| false);
+        Ok(Self::start(recruit, Wait { time: START_WAIT, interrupt: None, outputs, read_some })?)
     }
 
     /// The socket for commands.
@@ -218,18 +228,16 @@ impl Launcher {
         }
     }
 
-    fn await_answer(
-        &self,
-        wait: Duration,
-        mut outputs: Vec<OwnedFd>,
-        read_some: &mut dyn FnMut(&OwnedFd) -> bool,
-    ) -> Result<u32, StartError> {
+    fn await_answer(&self, wait: Wait<'_>) -> Result<u32, StartError> {
+        let Wait { time, interrupt, mut outputs, read_some } = wait;
         let began = Instant::now();
         loop {
-            let rest = wait.saturating_sub(began.elapsed());
+            let rest = time.saturating_sub(began.elapsed());
             let timeout =
                 Timespec::try_from(rest).map_err(|_far| system("set a deadline")(Errno::OVERFLOW))?;
-            let all = [self.control()].into_iter().chain(outputs.iter().map(OwnedFd::as_fd));
+            // The control socket stands twice where there is nothing to interrupt.
+            let first = [self.control(), interrupt.unwrap_or(self.control())];
+            let all = first.into_iter().chain(outputs.iter().map(OwnedFd::as_fd));
             let mut polled: Vec<_> = all.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
             match poll(&mut polled, Some(&timeout)) {
                 Ok(0) => return Err(StartError::Late),
@@ -238,9 +246,13 @@ impl Launcher {
             }
             let mut ready = polled.iter().map(|fd| !fd.revents().is_empty()).collect::<Vec<_>>().into_iter();
             let has_answered = ready.next().unwrap_or(false);
+            let is_interrupted = ready.next().unwrap_or(false);
             outputs.retain(|output| !ready.next().unwrap_or(false) || read_some(output));
             if has_answered {
                 return self.take_answer();
+            }
+            if is_interrupted {
+                return Err(StartError::Interrupted);
             }
         }
     }

@@ -7,10 +7,10 @@ use std::path::Path;
 use rollcage_guest::ResourceLimit;
 use rollcage_guest::protocol::{CgroupEntry, Listener, RunMessage};
 use rollcage_types::network::HostKind;
-use rollcage_types::{ExecRequest, Limits, NetworkAccess};
+use rollcage_types::{ExecRequest, Limits, NetworkAccess, Start};
 
 use crate::error::SandboxError;
-use crate::furnish::{Birth, Setting};
+use crate::furnish::Setting;
 use crate::slot::Fixture;
 use crate::workspace;
 
@@ -63,13 +63,13 @@ pub(crate) fn encode(
 ) -> Result<Vec<u8>, SandboxError> {
     let name = request.argv.first().filter(|name| !name.is_empty()).ok_or(SandboxError::NoProgram)?;
     // A copy of an interpreter has been executed already.
-    let (paths, arguments, variables) = match setting.birth {
-        Birth::Execution => {
+    let (paths, arguments, variables) = match setting.start {
+        Start::Cold => {
             let temporary = fixture.directory.as_ref().map(|own| own.tmp_path());
             let variables = variables(&request.env_vars, temporary.as_deref());
             (candidates(name), request.argv.iter().map(String::as_str).collect(), variables)
         }
-        Birth::Fork => (Vec::new(), Vec::new(), Vec::new()),
+        Start::Fork => (Vec::new(), Vec::new(), Vec::new()),
     };
     let listeners = listeners(&request.network);
     RunMessage {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use rollcage_guest::Stage;
 use rollcage_guest::protocol::{Ended, Report, Wiring, start_clock_offset};
 use rollcage_types::{
-    ByteSize, ExecOutcome, ExecRequest, IsolationLevel, LimitKind, Limits, NetworkLog, Usage,
+    ByteSize, ExecOutcome, ExecRequest, IsolationLevel, LimitKind, Limits, NetworkLog, Start, Usage,
 };
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -22,7 +22,7 @@ use crate::capture::{CHUNK, Stream};
 use crate::cgroup::GroupError;
 use crate::collect::{self, ExecuteBit};
 use crate::error::SandboxError;
-use crate::furnish::{Birth, End, Setting, network_log, pipe_for, relay_for, system, wiring, workspace_for};
+use crate::furnish::{End, Setting, network_log, pipe_for, relay_for, system, wiring, workspace_for};
 use crate::network::Relay;
 use crate::outcome::{Ending, Evidence, Killed, termination, wall_time};
 use crate::plan;
@@ -102,7 +102,7 @@ impl Run {
         request: &ExecRequest,
     ) -> Result<Self, SandboxError> {
         let Place { slot, seat } = place;
-        let may_be_cloned = setting.birth == Birth::Execution && setting.level == IsolationLevel::Full;
+        let may_be_cloned = setting.start == Start::Cold && setting.level == IsolationLevel::Full;
         let (entry, _groups) = slot.accounts.entry(may_be_cloned);
         let message = plan::encode(request, setting, seat.generation(), &slot.fixture, entry)?;
         let workspace = workspace_for(setting, slot, seat, request)?;
@@ -431,6 +431,7 @@ impl Run {
             .map_err(system("read files back from the workspace"))?;
         Ok(ExecOutcome {
             termination,
+            start: setting.start,
             network,
             stdout: self.stdout.finish(),
             stderr: self.stderr.finish(),

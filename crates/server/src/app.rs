@@ -40,7 +40,7 @@ impl App {
         let admission = Admission::new(engine.host().slots(), config.queue_max, config.queue_time);
         Arc::new(Self {
             bodies: BodyBudget::new(config.body_max, config.bodies_max, config.stall_time),
-            metrics: Metrics::new(&admission),
+            metrics: Metrics::new(&admission, &engine),
             admission,
             engine,
             limits: config.limits,

@@ -1,18 +1,22 @@
 //! Counters for Prometheus.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric as _};
-use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 use rollcage_api::http::ErrorCode;
+use rollcage_engine::drive::Engine;
 use rollcage_judge::Judgement;
 use rollcage_types::Termination;
+use rollcage_warm::ColdReason;
 
 use crate::admission::Admission;
 
@@ -60,7 +64,7 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    pub(crate) fn new(admission: &Arc<Admission>) -> Self {
+    pub(crate) fn new(admission: &Arc<Admission>, engine: &Engine) -> Self {
         let mut registry = Registry::with_prefix("rollcage");
         let metrics = Self {
             requests: Family::default(),
@@ -83,6 +87,7 @@ impl Metrics {
             judgements.clone(),
         );
         registry.register_collector(Box::new(Turns(Arc::clone(admission))));
+        registry.register_collector(Box::new(WarmStarts(engine.clone())));
         Self { registry, ..metrics }
     }
 
@@ -146,6 +151,71 @@ impl Collector for Turns {
             let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
             let metric = encoder.encode_descriptor(name, help, None, gauge.metric_type())?;
             gauge.encode(metric)?;
+        }
+        Ok(())
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Reason {
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Event {
+    event: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Interpreter {
+    language: String,
+    preload: String,
+}
+
+/// How programs of languages with warm starts began, and the interpreters that wait.
+#[derive(Debug)]
+struct WarmStarts(Engine);
+
+impl Collector for WarmStarts {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let hosts = self.0.warm_starts();
+        let sum = |one: &dyn Fn(&rollcage_warm::Counts) -> u64| {
+            hosts.iter().map(|(counts, _)| one(counts)).sum::<u64>()
+        };
+        ConstCounter::new(sum(&|counts| counts.forks)).encode(encoder.encode_descriptor(
+            "warm_starts",
+            "Programs that were copies of an interpreter that waited",
+            None,
+            MetricType::Counter,
+        )?)?;
+        let help = "Programs started cold in languages with warm starts, by reason";
+        let mut cold = encoder.encode_descriptor("cold_starts", help, None, MetricType::Counter)?;
+        for reason in ColdReason::ALL {
+            let label = Reason { reason: reason.as_str() };
+            ConstCounter::new(sum(&|counts| counts.cold_for(reason))).encode(cold.encode_family(&label)?)?;
+        }
+        let help = "What became of interpreters that wait";
+        let mut events = encoder.encode_descriptor("interpreter_events", help, None, MetricType::Counter)?;
+        for (event, count) in [
+            ("started", sum(&|counts| counts.started)),
+            ("renewed", sum(&|counts| counts.renewed)),
+            ("outdated", sum(&|counts| counts.outdated)),
+            ("died", sum(&|counts| counts.died)),
+        ] {
+            ConstCounter::new(count).encode(events.encode_family(&Event { event })?)?;
+        }
+        let help = "Memory of interpreters that wait";
+        let mut memory =
+            encoder.encode_descriptor("interpreter_memory_bytes", help, None, MetricType::Gauge)?;
+        // Two of one kind, started with different variables, count as one.
+        let mut kept: BTreeMap<(String, String), u64> = BTreeMap::new();
+        for interpreter in hosts.into_iter().flat_map(|(_, kept)| kept) {
+            let kind = (interpreter.language, interpreter.preload.unwrap_or_default());
+            *kept.entry(kind).or_default() += interpreter.memory.unwrap_or_default().as_u64();
+        }
+        for ((language, preload), bytes) in kept {
+            let gauge = ConstGauge::new(i64::try_from(bytes).unwrap_or(i64::MAX));
+            gauge.encode(memory.encode_family(&Interpreter { language, preload })?)?;
         }
         Ok(())
     }

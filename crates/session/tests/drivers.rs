@@ -62,6 +62,7 @@ fn run_unconfined(request: &ExecRequest) -> ExecOutcome {
 fn outcome(termination: Termination, stdout: &[u8], stderr: &str, files: Vec<FileEntry>) -> ExecOutcome {
     ExecOutcome {
         termination,
+        start: rollcage_types::Start::Cold,
         stdout: Captured::whole(stdout),
         stderr: Captured::whole(stderr),
         usage: Usage {

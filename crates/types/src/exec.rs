@@ -166,11 +166,36 @@ impl Termination {
     }
 }
 
+/// How a program's process came to be. It makes no difference to the program but for time and memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Start {
+    /// It was executed.
+    #[default]
+    Cold,
+    /// It is a copy of an interpreter that had initialised.
+    Fork,
+}
+
+impl Start {
+    /// Every way.
+    pub const ALL: [Self; 2] = [Self::Cold, Self::Fork];
+
+    /// The name used in reports and counters.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Cold => "cold",
+            Self::Fork => "fork",
+        }
+    }
+}
+
 /// Everything known about a finished run. A crash, a limit or a wrong answer is an outcome, not an error.
 #[derive(Clone, Debug)]
 pub struct ExecOutcome {
     /// How it ended.
     pub termination: Termination,
+    /// How it began.
+    pub start: Start,
     /// Standard output.
     pub stdout: Captured,
     /// Standard error.

@@ -16,7 +16,7 @@ mod units;
 
 pub use capture::{CapturePlan, Captured};
 pub use enforcement::{Enforcement, IsolationLevel, Mechanism, MechanismState};
-pub use exec::{Collect, ExecOutcome, ExecRequest, FileEntry, LimitKind, Termination};
+pub use exec::{Collect, ExecOutcome, ExecRequest, FileEntry, LimitKind, Start, Termination};
 pub use ids::{ProblemId, RunId, TaskId, TrajectoryId};
 pub use limits::{LimitOverrides, Limits, Usage};
 pub use network::{AllowList, NetworkAccess, NetworkLevel, NetworkLog};

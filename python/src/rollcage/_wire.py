@@ -138,6 +138,7 @@ def _execution(value: Dict[str, Any]) -> Execution:
         _stream(value["stderr"]),
         Usage(float(usage["cpu_ms"]), float(usage["wall_ms"]), int(usage["memory_bytes"]), int(usage["processes"])),
         Enforcement(str(enforcement["level"]), {row["mechanism"]: row["state"] for row in enforcement["mechanisms"]}),
+        str(value["start"]),
     )
 
 

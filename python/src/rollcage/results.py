@@ -88,6 +88,8 @@ class Execution:
     stderr: Stream
     usage: Usage
     enforcement: Enforcement
+    #: How it began: `cold`, or `fork` of an interpreter that waited.
+    start: str = "cold"
 
 
 @dataclass(frozen=True)

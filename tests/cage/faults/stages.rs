@@ -98,7 +98,7 @@ impl Runner {
             memory: ByteSize::gib(1),
             start_time: Duration::from_secs(60),
         };
-        Self::ForkServer(Box::new(ForkServer::start(&host, spec).expect("nothing fails yet")))
+        Self::ForkServer(Box::new(ForkServer::start(&host, spec, &Cancel::new()).expect("nothing fails yet")))
     }
 
     fn run(&self, network: NetworkAccess) -> Result<ExecOutcome, SandboxError> {

@@ -22,6 +22,7 @@ use crate::language_files::LanguagesOption;
 use crate::output;
 use crate::progress::Bar;
 use crate::root_option::RootOption;
+use crate::start_options::StartOptions;
 
 /// Evaluate solutions or a policy on a data set
 ///
@@ -63,6 +64,8 @@ pub(crate) struct Args {
     pub(crate) root: RootOption,
     #[command(flatten)]
     pub(crate) cages: CageOptions,
+    #[command(flatten)]
+    pub(crate) start: StartOptions,
     #[command(flatten)]
     pub(crate) read: ReadOptions,
     // Last, because its heading holds for all that follow.
@@ -142,8 +145,12 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
     let bar = Bar::new(samples.len());
     let mut tally = EvalTally::new(Disclosure::Expected);
     let mut worst = ExitCode::Success;
-    let judged =
-        with_engine(&args.root.apply(args.cages.host_config(None))?, set, OnSignal::Drop, |engine| {
+    let judged = with_engine(
+        &args.root.apply(args.cages.host_config(None))?,
+        args.start.bounds(),
+        set,
+        OnSignal::Drop,
+        |engine| {
             let (bar, tally, worst) = (bar.clone(), &mut tally, &mut worst);
             async move {
                 let recording = Some(Recording { store, config });
@@ -159,7 +166,8 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
                 hook_options::stop(&engine).await;
                 judged.map_err(eval_failed)
             }
-        });
+        },
+    );
     bar.finish();
     judged?;
     let is_judged = matches!(worst, ExitCode::Success | ExitCode::NotAccepted);

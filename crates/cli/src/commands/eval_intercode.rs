@@ -41,15 +41,16 @@ pub(super) fn run(args: &Args) -> Result<u8, Failure> {
     }
     let set = args.languages.load()?;
     let bar = Bar::new(episodes.len());
-    let replayed = with_engine(&args.cages.host_config(None), set, OnSignal::Drop, |engine| {
-        let bar = bar.clone();
-        async move {
-            let progress = |episode: &ReplayedEpisode| {
-                bar.advance(Some(if is_reproduced(episode) { "reproduced" } else { "different" }));
-            };
-            replay_intercode(&engine, tasks, episodes, progress).await.map_err(replay_failed)
-        }
-    });
+    let replayed =
+        with_engine(&args.cages.host_config(None), args.start.bounds(), set, OnSignal::Drop, |engine| {
+            let bar = bar.clone();
+            async move {
+                let progress = |episode: &ReplayedEpisode| {
+                    bar.advance(Some(if is_reproduced(episode) { "reproduced" } else { "different" }));
+                };
+                replay_intercode(&engine, tasks, episodes, progress).await.map_err(replay_failed)
+            }
+        });
     bar.finish();
     let replayed = replayed?;
     let report = report(&replayed);

@@ -28,6 +28,7 @@ pub(super) fn run(args: &Args, dataset: &DatasetFile) -> Result<u8, Failure> {
     let store = args.store.open(args.sync)?;
     let result = carry_out(
         &args.cages.host_config(None),
+        args.start.bounds(),
         set,
         Arc::new(plan),
         Arc::clone(&store),

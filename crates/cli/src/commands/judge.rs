@@ -17,6 +17,7 @@ use crate::hook_options::{self, HookOptions};
 use crate::language_files::{self, LanguagesOption};
 use crate::progress::Bar;
 use crate::root_option::RootOption;
+use crate::start_options::StartOptions;
 use crate::visible_text::visible_line;
 use crate::{output, table};
 
@@ -64,6 +65,8 @@ pub(crate) struct Args {
     #[command(flatten)]
     cages: CageOptions,
     #[command(flatten)]
+    start: StartOptions,
+    #[command(flatten)]
     read: ReadOptions,
 }
 
@@ -102,19 +105,25 @@ fn serve(args: &Args) -> Result<u8, Failure> {
     let set = args.languages.load()?;
     let language = language_files::find(&set, args.lang.as_deref().unwrap_or_default())?;
     let detail = if args.finegrained { AgnosticsDetail::EveryTest } else { AgnosticsDetail::FirstFailure };
-    with_engine(&args.root.apply(args.cages.host_config(None))?, set, OnSignal::Drop, |engine| async move {
-        // A missing compiler is said at once, and not by every reply.
-        engine.toolchain(&language).await.map_err(toolchain_failed)?;
-        let input = tokio::io::BufReader::new(tokio::io::stdin());
-        match serve_agnostics(&engine, &language, detail, input, tokio::io::stdout()).await {
-            Ok(_summary) => Ok(ExitCode::Success.number()),
-            // Whoever stopped reading has what it wanted.
-            Err(AgnosticsError::Write(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => {
-                Ok(ExitCode::Success.number())
+    with_engine(
+        &args.root.apply(args.cages.host_config(None))?,
+        args.start.bounds(),
+        set,
+        OnSignal::Drop,
+        |engine| async move {
+            // A missing compiler is said at once, and not by every reply.
+            engine.toolchain(&language).await.map_err(toolchain_failed)?;
+            let input = tokio::io::BufReader::new(tokio::io::stdin());
+            match serve_agnostics(&engine, &language, detail, input, tokio::io::stdout()).await {
+                Ok(_summary) => Ok(ExitCode::Success.number()),
+                // Whoever stopped reading has what it wanted.
+                Err(AgnosticsError::Write(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => {
+                    Ok(ExitCode::Success.number())
+                }
+                Err(error) => Err(Failure::infrastructure(error)),
             }
-            Err(error) => Err(Failure::infrastructure(error)),
-        }
-    })
+        },
+    )
 }
 
 fn judge_file(args: &Args) -> Result<u8, Failure> {
@@ -142,6 +151,7 @@ fn judge_file(args: &Args) -> Result<u8, Failure> {
     let bar = if args.json { Bar::hidden() } else { Bar::new(samples.len()) };
     let judged = with_engine(
         &args.root.apply(args.cages.host_config(None))?,
+        args.start.bounds(),
         set,
         OnSignal::Drop,
         |engine: Engine| {

@@ -11,6 +11,7 @@ use rollcage_engine::drive::{
 use rollcage_engine::store::Store;
 use rollcage_language::LanguageSet;
 use rollcage_sandbox::HostConfig;
+use rollcage_warm::Bounds;
 
 use super::show_run;
 use crate::cage_options::CageOptions;
@@ -22,6 +23,7 @@ use crate::failure::Failure;
 use crate::language_files::LanguagesOption;
 use crate::output;
 use crate::progress::Bar;
+use crate::start_options::StartOptions;
 use crate::visible_text::visible_line;
 
 /// Roll out a policy in environments
@@ -48,6 +50,8 @@ pub(crate) struct Args {
     languages: LanguagesOption,
     #[command(flatten)]
     cages: CageOptions,
+    #[command(flatten)]
+    start: StartOptions,
 }
 
 const EXAMPLES: &str = "\
@@ -93,7 +97,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
         None => RunStart::New(RunKind::Rollout),
     };
     let cages = args.cages.host_config(Some(plan.isolation));
-    let result = carry_out(&cages, set, Arc::new(plan), Arc::clone(&store), start)?;
+    let result = carry_out(&cages, args.start.bounds(), set, Arc::new(plan), Arc::clone(&store), start)?;
     let reader = store.reader().map_err(store_failed)?;
     let record = reader.run(&result.run_id).map_err(store_failed)?;
     let report = summarise_run(&reader, &record, SummaryDepth::Full).map_err(store_failed)?;
@@ -111,6 +115,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
 /// once, which loses no turn either.
 pub(super) fn carry_out(
     cages: &HostConfig,
+    warm: Option<Bounds>,
     set: LanguageSet,
     plan: Arc<RolloutPlan>,
     store: Arc<Store>,
@@ -119,7 +124,7 @@ pub(super) fn carry_out(
     let bar = Bar::new(plan.tasks.len() * plan.group_size as usize);
     let own = bar.clone();
     let stop = Stop::new();
-    let result = with_engine(cages, set, OnSignal::Ask(stop.clone()), |engine| async move {
+    let result = with_engine(cages, warm, set, OnSignal::Ask(stop.clone()), |engine| async move {
         let progress = move |progress: &RolloutProgress<'_>| match progress {
             RolloutProgress::Started { finished_before, .. } => own.skip(*finished_before),
             RolloutProgress::TurnStored { trajectory_id, turn } => {

@@ -1,13 +1,15 @@
 //! The cages that programs of one language run in: on the host's toolchains, or on a root of the language's own.
 //!
-//! Owns the running of one request, and that a host whose launcher is gone is replaced by another. Where the cages of a
+//! Owns the running of one request, warm where that can be, and that a host whose launcher is gone is replaced by another. Where the cages of a
 //! language are, and how many run at once, is the engine's.
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use rollcage_language::Language;
 use rollcage_sandbox::{Cancel, Host, HostConfig, HostError, SandboxError};
 use rollcage_types::{ExecOutcome, ExecRequest};
+use rollcage_warm::{Bounds, Pool};
 use tokio::sync::Semaphore;
 
 use super::compile_cache::CompileCache;
@@ -27,47 +29,59 @@ pub struct Ran {
     pub run: Duration,
 }
 
-/// A started host, and what was compiled on it: another root may have another compiler of the same name.
+/// A started host with the interpreters that are kept ready on it, and what was compiled on it: another root may have
+/// another compiler of the same name.
 #[derive(Debug)]
 pub(super) struct Started {
     config: HostConfig,
-    host: RwLock<Arc<Host>>,
+    warm: Option<Bounds>,
+    pool: RwLock<Arc<Pool>>,
     pub(super) compile_cache: CompileCache,
 }
 
 impl Started {
     /// Starts a host. Waits for other processes.
-    pub(super) fn start(config: HostConfig) -> Result<Arc<Self>, HostError> {
-        let host = RwLock::new(Arc::new(Host::start(&config)?));
-        Ok(Arc::new(Self { config, host, compile_cache: CompileCache::default() }))
+    pub(super) fn start(config: HostConfig, warm: Option<Bounds>) -> Result<Arc<Self>, HostError> {
+        let pool = RwLock::new(Arc::new(Pool::new(Arc::new(Host::start(&config)?), warm)));
+        Ok(Arc::new(Self { config, warm, pool, compile_cache: CompileCache::default() }))
     }
 
     /// The host as it is now.
     pub(super) fn host(&self) -> Arc<Host> {
-        Arc::clone(&self.host.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(self.pool().host())
     }
 
-    /// Runs `request`. A host whose launcher is gone (the machine was out of memory, say) runs nothing any more, so it is
-    /// replaced; the request has failed all the same.
-    fn run(&self, request: &ExecRequest, cancel: &Cancel) -> Result<ExecOutcome, SandboxError> {
-        let host = self.host();
-        let result = host.run(request, cancel);
+    /// Its interpreters.
+    pub(super) fn pool(&self) -> Arc<Pool> {
+        Arc::clone(&self.pool.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Runs a request of `language`. A host whose launcher is gone (the machine was out of memory, say) runs nothing any
+    /// more, so it is replaced; the request has failed all the same.
+    fn run(
+        &self,
+        language: &Language,
+        request: &ExecRequest,
+        cancel: &Cancel,
+    ) -> Result<ExecOutcome, SandboxError> {
+        let pool = self.pool();
+        let result = pool.run(language, request, cancel);
         if let Err(SandboxError::LauncherGone) = result {
-            self.replace(&host);
+            self.replace(&pool);
         }
         result
     }
 
     /// Of all who find `dead` so, the first replaces it.
-    fn replace(&self, dead: &Arc<Host>) {
-        let mut host = self.host.write().unwrap_or_else(PoisonError::into_inner);
-        if !Arc::ptr_eq(&host, dead) {
+    fn replace(&self, dead: &Arc<Pool>) {
+        let mut pool = self.pool.write().unwrap_or_else(PoisonError::into_inner);
+        if !Arc::ptr_eq(&pool, dead) {
             return;
         }
         match Host::start(&self.config) {
             Ok(fresh) => {
                 tracing::warn!("the launcher is gone; another was started");
-                *host = Arc::new(fresh);
+                *pool = Arc::new(Pool::new(Arc::new(fresh), self.warm));
             }
             // Whoever comes next finds it gone again.
             Err(error) => {
@@ -81,6 +95,7 @@ impl Started {
 /// The cages that programs of one language run in. Clones share everything.
 #[derive(Clone, Debug)]
 pub struct Cages {
+    pub(super) language: Arc<Language>,
     pub(super) started: Arc<Started>,
     pub(super) permits: Arc<Semaphore>,
 }
@@ -89,6 +104,11 @@ impl Cages {
     /// Where programs find their workspace.
     pub fn workspace_path(&self) -> String {
         self.started.host().workspace_path()
+    }
+
+    /// Has the interpreter started that most programs will ask for.
+    pub fn warm_up(&self) {
+        self.started.pool().ahead(&self.language, None);
     }
 
     /// Runs one program in a fresh cage. Tries again where the cage failed for a reason that may pass; the times
@@ -103,13 +123,14 @@ impl Cages {
             queue += waiting_since.elapsed();
 
             let (started, request) = (Arc::clone(&self.started), Arc::clone(&request));
+            let language = Arc::clone(&self.language);
             let guard = CancelOnDrop(Cancel::new());
             let cancel = guard.0.clone();
             let running_since = Instant::now();
             let finished = tokio::task::spawn_blocking(move || {
                 // The permit goes with the thread: a cage whose caller is gone still fills its slot.
                 let _permit = permit;
-                started.run(&request, &cancel)
+                started.run(&language, &request, &cancel)
             });
             let result = match finished.await {
                 Ok(result) => result,

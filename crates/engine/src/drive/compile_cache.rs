@@ -199,6 +199,7 @@ mod tests {
     fn outcome(said: &str, termination: Termination) -> ExecOutcome {
         ExecOutcome {
             termination,
+            start: rollcage_types::Start::Cold,
             stdout: Captured::whole(said),
             stderr: Captured::default(),
             usage: Usage::default(),

@@ -15,6 +15,7 @@ use rollcage_language::{Language, LanguageSet};
 use rollcage_roots::Roots;
 use rollcage_sandbox::{Host, HostConfig, HostError, RootTree};
 use rollcage_types::IsolationLevel;
+use rollcage_warm::{Bounds, Counts, Kept};
 use tokio::sync::{OnceCell, Semaphore};
 
 use super::cages::{Cages, Started};
@@ -56,6 +57,7 @@ pub(super) type KnownToolchain = OnceCell<Arc<Toolchain>>;
 #[derive(Debug)]
 struct Shared {
     config: HostConfig,
+    warm: Option<Bounds>,
     roots: Roots,
     languages: LanguageSet,
     permits: Arc<Semaphore>,
@@ -68,12 +70,17 @@ struct Shared {
 
 impl Engine {
     /// Starts a host. Those on roots that languages have of their own, looked for in `roots`, are started when they are
-    /// first needed.
-    pub fn start(config: HostConfig, roots: Roots, languages: LanguageSet) -> Result<Self, HostError> {
-        let first = Started::start(config.clone())?;
+    /// first needed. On each, interpreters are kept ready within the bounds of `warm`; without, none are.
+    pub fn start(
+        config: HostConfig,
+        roots: Roots,
+        languages: LanguageSet,
+        warm: Option<Bounds>,
+    ) -> Result<Self, HostError> {
+        let first = Started::start(config.clone(), warm)?;
         let permits = Arc::new(Semaphore::new(first.host().slots()));
         let (others, toolchains) = (Mutex::default(), Mutex::default());
-        let shared = Arc::new(Shared { config, roots, languages, permits, first, others, toolchains });
+        let shared = Arc::new(Shared { config, warm, roots, languages, permits, first, others, toolchains });
         Ok(Self { shared, checker: None })
     }
 
@@ -99,7 +106,7 @@ impl Engine {
     }
 
     /// The cages that programs of `language` run in: on its own root if it has one, unless a root was named for all.
-    pub async fn cages(&self, language: &Language) -> Result<Cages, ToolchainError> {
+    pub async fn cages(&self, language: &Arc<Language>) -> Result<Cages, ToolchainError> {
         let shared = &self.shared;
         let started = match root_tree(&shared.config, &shared.roots, language)? {
             None => Arc::clone(&shared.first),
@@ -108,11 +115,25 @@ impl Engine {
                     let mut others = shared.others.lock().expect("nothing panics while it holds the lock");
                     Arc::clone(others.entry(root.clone()).or_default())
                 };
-                let start = || start_on(&shared.config, &root, language);
+                let start = || start_on(&shared.config, shared.warm, &root, language);
                 Arc::clone(started.get_or_try_init(start).await?)
             }
         };
-        Ok(Cages { started, permits: Arc::clone(&shared.permits) })
+        Ok(Cages { language: Arc::clone(language), started, permits: Arc::clone(&shared.permits) })
+    }
+
+    /// Has the interpreter started that most programs of `language` will ask for, if its file says how.
+    pub async fn warm_up(&self, language: &Arc<Language>) -> Result<(), ToolchainError> {
+        self.cages(language).await?.warm_up();
+        Ok(())
+    }
+
+    /// What has been counted of warm starts, and the interpreters there are: of each host.
+    pub fn warm_starts(&self) -> Vec<(Counts, Vec<Kept>)> {
+        let others = self.shared.others.lock().expect("nothing panics while it holds the lock");
+        let others = others.values().filter_map(|started| started.get().cloned());
+        let all: Vec<_> = std::iter::once(Arc::clone(&self.shared.first)).chain(others).collect();
+        all.iter().map(|started| started.pool()).map(|pool| (pool.counts(), pool.kept())).collect()
     }
 
     /// What is known of the toolchain of the language with this name; who waits for it waits for nothing else.
@@ -142,11 +163,12 @@ pub fn root_tree(
 /// Starts a host like the first on another root. Starting waits for other processes.
 async fn start_on(
     config: &HostConfig,
+    warm: Option<Bounds>,
     root: &Path,
     language: &Language,
 ) -> Result<Arc<Started>, ToolchainError> {
     let config = HostConfig { tree: RootTree::Directory(root.to_owned()), ..config.clone() };
-    let started = tokio::task::spawn_blocking(move || Started::start(config));
+    let started = tokio::task::spawn_blocking(move || Started::start(config, warm));
     let started = match started.await {
         Ok(started) => started,
         Err(failed) if failed.is_panic() => std::panic::resume_unwind(failed.into_panic()),

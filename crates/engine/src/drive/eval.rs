@@ -163,6 +163,7 @@ async fn languages_of(
             let language = engine.languages().find(&sample.language);
             let language = language.map_err(|error| EvalError::Language(Box::new(error)))?;
             engine.toolchain(language).await?;
+            engine.warm_up(language).await?;
             languages.insert(Arc::clone(&sample.language), Arc::clone(language));
         }
     }

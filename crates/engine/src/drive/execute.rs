@@ -125,6 +125,7 @@ pub async fn execute(cages: &Cages, program: &Program) -> Result<(Executed, Spen
         Err(error) => match compiled.unstarted(&error) {
             Some(termination) => ExecOutcome {
                 termination,
+                start: rollcage_types::Start::Cold,
                 stdout: Captured::default(),
                 stderr: Captured::whole(format!("{}\n", error_chain(&error))),
                 usage: Usage::default(),

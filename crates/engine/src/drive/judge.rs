@@ -137,7 +137,11 @@ fn report(judging: &mut Judging, work: CaseWork) {
 }
 
 /// Whether the libraries are there that the problem's own tests use: without one, the best solution fails.
-async fn tests_can_run(engine: &Engine, problem: &Problem, language: &Language) -> Result<(), Unscorable> {
+async fn tests_can_run(
+    engine: &Engine,
+    problem: &Problem,
+    language: &Arc<Language>,
+) -> Result<(), Unscorable> {
     let Tests::Code { prefix, context, test_code } = &problem.tests else { return Ok(()) };
     let needed: Vec<_> = language.libraries_in(&[prefix, context, test_code]).collect();
     if needed.is_empty() {

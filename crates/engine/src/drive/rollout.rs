@@ -148,6 +148,9 @@ pub async fn rollout(
     progress: impl Fn(&RolloutProgress<'_>) + Send + Sync + 'static,
 ) -> Result<RolloutResult, RolloutError> {
     let fingerprint = engine.fingerprint(&plan.languages()).await?;
+    for language in &plan.languages() {
+        engine.warm_up(language).await?;
+    }
     let hooks = RolloutHooks::start(&plan).await.map_err(Box::new)?;
     let fingerprint_id = store.put_fingerprint(&fingerprint).await?;
     let (run_id, resumed) = match start {

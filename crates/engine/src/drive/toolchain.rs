@@ -152,7 +152,7 @@ impl From<ToolchainError> for Unscorable {
 
 impl Engine {
     /// The toolchain of `language`, asked once and remembered.
-    pub async fn toolchain(&self, language: &Language) -> Result<Arc<Toolchain>, ToolchainError> {
+    pub async fn toolchain(&self, language: &Arc<Language>) -> Result<Arc<Toolchain>, ToolchainError> {
         let known = self.known_toolchain(&language.name);
         known.get_or_try_init(|| async { self.ask(language).await.map(Arc::new) }).await.map(Arc::clone)
     }
@@ -183,7 +183,7 @@ impl Engine {
         })
     }
 
-    async fn ask(&self, language: &Language) -> Result<Toolchain, ToolchainError> {
+    async fn ask(&self, language: &Arc<Language>) -> Result<Toolchain, ToolchainError> {
         let name = || language.name.clone();
         let cages = self.cages(language).await?;
         let sandbox = |source| ToolchainError::Sandbox { language: name(), source };
@@ -254,7 +254,7 @@ impl Engine {
         Ok(Toolchain { language: name(), recipe_blake3, version, missing_libraries })
     }
 
-    async fn missing_libraries(&self, language: &Language) -> Result<Vec<String>, ToolchainError> {
+    async fn missing_libraries(&self, language: &Arc<Language>) -> Result<Vec<String>, ToolchainError> {
         let libraries = language.test_code.iter().flat_map(|section| &section.libraries);
         let paths: Vec<String> = libraries.map(|library| library.path.clone()).collect();
         if paths.is_empty() {

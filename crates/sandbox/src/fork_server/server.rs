@@ -10,7 +10,8 @@ use rollcage_guest::fork_server::{
     EXECUTABLE_VARIABLE, HIDDEN_VARIABLE, PASSES_VARIABLE, POINT_VARIABLE, PRELOAD_VARIABLE, STOP_VARIABLE,
 };
 use rollcage_guest::protocol::{Answer, ForkServerOrder, Order, Refusal};
-use rollcage_types::{ByteSize, ExecOutcome, ExecRequest, IsolationLevel, Limits};
+use rollcage_types::{ByteSize, ExecOutcome, ExecRequest, IsolationLevel, Limits, Start};
+use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::Errno;
 
 use crate::cancel::Cancel;
@@ -20,9 +21,9 @@ use crate::error::{HostError, SandboxError};
 use crate::fork_server::executable::is_static;
 use crate::fork_server::library;
 use crate::fork_server::spec::{ForkPoint, ForkServerSpec, Mismatch, Stop};
-use crate::furnish::{Birth, End, pipe_for};
+use crate::furnish::{End, pipe_for};
 use crate::host::Host;
-use crate::launch::{Launcher, StartError};
+use crate::launch::{Launcher, StartError, Wait};
 use crate::plan;
 
 /// Tasks of a server beside one stub for each slot: the interpreter, and what it starts before its fork point.
@@ -72,6 +73,9 @@ pub enum ForkServerError {
         /// Whose words they are says the launcher.
         message: String,
     },
+    /// The caller wants it no more.
+    #[error("it was cancelled")]
+    Cancelled,
     /// Something of ours or the kernel's could not be had.
     #[error("cannot start an interpreter")]
     Host(#[source] HostError),
@@ -90,7 +94,7 @@ impl ForkServerError {
             | Self::Refused { .. }
             | Self::NeverOpened { .. }
             | Self::Launcher { .. } => false,
-            Self::Late { .. } | Self::Host(_) => true,
+            Self::Late { .. } | Self::Cancelled | Self::Host(_) => true,
         }
     }
 }
@@ -113,7 +117,7 @@ pub struct ForkServer {
 
 impl ForkServer {
     /// Starts an interpreter and waits until it stands at its fork point.
-    pub fn start(host: &Arc<Host>, spec: ForkServerSpec) -> Result<Self, ForkServerError> {
+    pub fn start(host: &Arc<Host>, spec: ForkServerSpec, cancel: &Cancel) -> Result<Self, ForkServerError> {
         if host.enforcement().level == IsolationLevel::Process {
             return Err(ForkServerError::NoMounts);
         }
@@ -136,9 +140,17 @@ impl ForkServer {
         descriptors.extend(streams.theirs.iter().map(OwnedFd::as_fd));
         descriptors.extend(groups.iter().flat_map(Groups::entry));
         let recruit = host.recruit(&order, &descriptors);
+        let waker = eventfd(0, EventfdFlags::CLOEXEC).map_err(system("create an eventfd"))?;
+        let waker = Arc::new(waker);
+        let _watch = cancel.watch(&waker).ok_or(ForkServerError::Cancelled)?;
         let mut said = Said::default();
-        let outputs = streams.ours.into();
-        let started = Launcher::start(&recruit, spec.start_time, outputs, &mut |pipe| said.take_from(pipe));
+        let wait = Wait {
+            time: spec.start_time,
+            interrupt: Some(waker.as_fd()),
+            outputs: streams.ours.into(),
+            read_some: &mut |pipe| said.take_from(pipe),
+        };
+        let started = Launcher::start(&recruit, wait);
         let launcher = started.map_err(|error| explain(error, &spec, &said.text()))?;
         tracing::debug!(launcher = launcher.process_id(), argv = ?spec.argv, "fork server ready");
         Ok(Self {
@@ -159,7 +171,7 @@ impl ForkServer {
     /// thread, first for a free slot of the host.
     pub fn run(&self, request: &ExecRequest, cancel: &Cancel) -> Result<ExecOutcome, SandboxError> {
         self.forks.fetch_add(1, Ordering::Relaxed);
-        self.host.run_by(&self.launcher, Birth::Fork, request, cancel)
+        self.host.run_by(&self.launcher, Start::Fork, request, cancel)
     }
 
     /// Runs that were begun.
@@ -282,6 +294,7 @@ fn explain(error: StartError, spec: &ForkServerSpec, said: &str) -> ForkServerEr
         StartError::Answered(Answer::Ready { .. }) => {
             ForkServerError::Launcher { message: "it answered with nonsense".to_owned() }
         }
+        StartError::Interrupted => ForkServerError::Cancelled,
         StartError::Ended => ForkServerError::NeverOpened { said },
         StartError::Late => ForkServerError::Late { milliseconds: spec.start_time.as_millis(), said },
     }

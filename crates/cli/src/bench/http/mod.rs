@@ -84,7 +84,8 @@ pub(crate) fn http(plan: &HttpPlan, cancel: &Cancel) -> Result<BenchReport, Fail
         .build()
         .context("cannot start the runtime")
         .map_err(Failure::infrastructure)?;
-    let engine = Engine::start(plan.host.clone(), Roots::of_user(), languages).map_err(host::cannot_start)?;
+    let engine =
+        Engine::start(plan.host.clone(), Roots::of_user(), languages, None).map_err(host::cannot_start)?;
     let mut rows = Vec::new();
     for case in &plan.cases {
         let work = Work::new(*case, &engine, &plan.host)?;

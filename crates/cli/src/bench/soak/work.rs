@@ -284,6 +284,7 @@ mod tests {
         };
         Ok(ExecOutcome {
             termination,
+            start: rollcage_types::Start::Cold,
             stdout: Captured::whole(stdout),
             stderr: Captured::default(),
             usage: Usage::default(),

@@ -3,6 +3,8 @@
 //! InterCode compares what was printed, without white space around it, or the text of the exception. The exception's
 //! type is not compared: an `AssertionError` and a `StopIteration` without text are equal.
 
+use std::sync::Arc;
+
 use rollcage_judge::{AssertOutcome, Unscorable};
 use rollcage_language::Language;
 use rollcage_sandbox::SandboxError;
@@ -34,7 +36,7 @@ pub(super) struct AssertRun {
 /// missing, and that is what `check` will find.
 pub(super) async fn run_assert(
     engine: &Engine,
-    language: &Language,
+    language: &Arc<Language>,
     definitions: &[&str],
     check: &str,
 ) -> Result<AssertRun, Unscorable> {

@@ -1,0 +1,157 @@
+//! The thread that starts interpreters, renews them and gives them up, off the path of any program.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use rollcage_sandbox::{ForkServer, ForkServerError};
+use rollcage_types::ByteSize;
+
+use crate::counts::{ColdReason, count};
+use crate::entry::Entry;
+use crate::pool::{Bounds, Entries, Shared};
+
+/// How often interpreters are looked at.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+/// Taken for the memory of an interpreter where nothing counts it.
+const MEMORY_UNCOUNTED: ByteSize = ByteSize::mib(64);
+/// An interpreter may grow to twice what it was, and by this.
+const GROWTH: ByteSize = ByteSize::mib(64);
+
+/// What the keeper is told.
+#[derive(Debug)]
+pub(crate) enum Job {
+    /// The interpreter with this number is to be started.
+    Start(u64),
+    /// This one is to end once its last run has.
+    Retire(Arc<ForkServer>),
+    /// The pool is gone.
+    End,
+}
+
+/// Does jobs until told to end.
+pub(crate) fn keep(shared: &Shared, bounds: Bounds, jobs: &Receiver<Job>) {
+    let mut looked_at = Instant::now();
+    loop {
+        match jobs.recv_timeout(LOOK_INTERVAL) {
+            Ok(Job::Start(id)) => start(shared, bounds, id),
+            // Ended here, unless a run still has it.
+            Ok(Job::Retire(server)) => drop(server),
+            Ok(Job::End) | Err(RecvTimeoutError::Disconnected) => return,
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+        if looked_at.elapsed() >= LOOK_INTERVAL {
+            look(shared, bounds);
+            looked_at = Instant::now();
+        }
+    }
+}
+
+fn start(shared: &Shared, bounds: Bounds, id: u64) {
+    let wanted =
+        shared.lock().entry(id).map(|entry| (entry.spec.clone(), entry.identity(), entry.language.clone()));
+    // It may have been forgotten meanwhile.
+    let Some((spec, identity, language)) = wanted else { return };
+    let argv = spec.argv.clone();
+    let started = ForkServer::start(&shared.host, spec, &shared.cancel);
+    let now = Instant::now();
+    match started {
+        Ok(server) => {
+            count(&shared.counters.started);
+            let memory = memory_of(&server);
+            let server = Arc::new(server);
+            let leaving = match shared.lock().entry(id) {
+                Some(entry) if entry.identity() == identity => entry.started(server, memory),
+                // Made from what is no more.
+                Some(entry) => {
+                    entry.not_started(ColdReason::Starting, true, now);
+                    Some(server)
+                }
+                None => Some(server),
+            };
+            drop(leaving);
+            keep_within(shared, bounds, id);
+        }
+        Err(ForkServerError::Cancelled) => {}
+        Err(error) => {
+            let may_come = error.is_retryable();
+            tracing::warn!(language, ?argv, error = %chain(&error), "no interpreter can be kept ready");
+            let reason = if may_come { ColdReason::Failed } else { ColdReason::Refused };
+            if let Some(entry) = shared.lock().entry(id) {
+                entry.not_started(reason, may_come, now);
+            }
+        }
+    }
+    shared.notify();
+}
+
+/// Gives up those that nobody uses, and renews those that are old or have grown.
+fn look(shared: &Shared, bounds: Bounds) {
+    let now = Instant::now();
+    let (mut retired, mut renewed) = (Vec::new(), Vec::new());
+    {
+        let mut entries = shared.lock();
+        for entry in &mut entries.list {
+            if now.saturating_duration_since(entry.last_use) >= bounds.idle {
+                retired.extend(entry.retire());
+            } else if entry.is_to_renew(bounds) {
+                renewed.push(entry.id);
+            }
+        }
+    }
+    drop(retired);
+    for id in renewed {
+        count(&shared.counters.renewed);
+        start(shared, bounds, id);
+    }
+}
+
+/// Gives up interpreters until all that are left fit: those first that nobody has used for longest, and the one with this
+/// number last.
+fn keep_within(shared: &Shared, bounds: Bounds, newest: u64) {
+    let mut retired = Vec::new();
+    {
+        let mut entries = shared.lock();
+        while total(&entries) > bounds.memory {
+            let ready = entries.list.iter_mut().filter(|entry| entry.ready().is_some());
+            let Some(entry) = ready.min_by_key(|entry| (entry.id == newest, entry.last_use)) else { break };
+            tracing::info!(language = entry.language, "interpreters take too much memory: one is given up");
+            retired.extend(entry.retire());
+            if entry.id == newest {
+                entry.not_started(ColdReason::Memory, true, Instant::now());
+            }
+        }
+    }
+    drop(retired);
+}
+
+fn total(entries: &Entries) -> ByteSize {
+    let all = entries.list.iter().filter_map(Entry::ready).map(|ready| memory_of(&ready.server).as_u64());
+    ByteSize::bytes(all.sum())
+}
+
+fn memory_of(server: &ForkServer) -> ByteSize {
+    server.memory().unwrap_or(MEMORY_UNCOUNTED)
+}
+
+impl Entry {
+    /// Whether another is to take its place, which is begun by this.
+    fn is_to_renew(&mut self, bounds: Bounds) -> bool {
+        let crate::entry::State::Ready(ready) = &mut self.state else { return false };
+        let grown_to = ready.memory_at_first.as_u64().saturating_mul(2).saturating_add(GROWTH.as_u64());
+        let is_due = ready.server.forks() >= bounds.forks || memory_of(&ready.server).as_u64() > grown_to;
+        let is_new = is_due && !ready.is_renewing;
+        ready.is_renewing |= is_due;
+        is_new
+    }
+}
+
+fn chain(error: &ForkServerError) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
