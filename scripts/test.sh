@@ -9,6 +9,9 @@ if [ "$(id -u)" != 0 ] && command -v sudo >/dev/null; then
     export CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="sudo -E"
 fi
 
+# What commands keep between runs stays here.
+export ROLLCAGE_CACHE_DIR="$PWD/target/cache"
+
 # Tests of Parquet files read what pyarrow wrote. Without it they are skipped, and say so.
 pyarrow=target/pyarrow
 if [ ! -d "$pyarrow" ] &&

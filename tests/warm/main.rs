@@ -7,5 +7,6 @@ mod hostile;
 mod levels;
 mod many;
 mod pool;
+mod prepared;
 mod refusals;
 mod same;

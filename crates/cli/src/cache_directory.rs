@@ -6,12 +6,16 @@ use anyhow::Context as _;
 
 use crate::failure::Failure;
 
+/// Names another directory.
+const VARIABLE: &str = "ROLLCAGE_CACHE_DIR";
 /// Where root keeps it.
 const OF_ROOT: &str = "/var/cache/rollcage";
 
 /// This user's directory, made if it is missing.
 pub(crate) fn cache_directory() -> Result<PathBuf, Failure> {
-    let cache = if rustix::process::geteuid().is_root() {
+    let cache = if let Some(named) = std::env::var_os(VARIABLE) {
+        PathBuf::from(named)
+    } else if rustix::process::geteuid().is_root() {
         PathBuf::from(OF_ROOT)
     } else {
         let own = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);

@@ -7,12 +7,10 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use rollcage_api::ExitCode;
-use rollcage_engine::drive::{Engine, EvalError, PlanError, RolloutError, Stop, ToolchainError};
+use rollcage_engine::drive::{
+    Engine, EngineConfig, EvalError, PlanError, RolloutError, Stop, ToolchainError,
+};
 use rollcage_engine::store::{Store, StoreError, StoreReader, SyncMode};
-use rollcage_language::LanguageSet;
-use rollcage_roots::Roots;
-use rollcage_sandbox::HostConfig;
-use rollcage_warm::Bounds;
 
 use crate::failure::Failure;
 use crate::hook_options::hook_failed;
@@ -91,12 +89,9 @@ pub(crate) enum OnSignal {
     Ask(Stop),
 }
 
-/// Starts an engine, which keeps interpreters ready within the bounds of `warm`, does `work` with it and returns what it
-/// returns. The engine's cages are gone afterwards.
+/// Starts an engine, does `work` with it and returns what it returns. The engine's cages are gone afterwards.
 pub(crate) fn with_engine<T, F: Future<Output = Result<T, Failure>>>(
-    config: &HostConfig,
-    warm: Option<Bounds>,
-    languages: LanguageSet,
+    config: EngineConfig,
     on_signal: OnSignal,
     work: impl FnOnce(Engine) -> F,
 ) -> Result<T, Failure> {
@@ -109,8 +104,7 @@ pub(crate) fn with_engine<T, F: Future<Output = Result<T, Failure>>>(
         // In place before the host starts, so that no signal finds the default action and a cage alive.
         let mut signals =
             Signals::listen().context("cannot listen for signals").map_err(Failure::infrastructure)?;
-        let engine =
-            Engine::start(config.clone(), Roots::of_user(), languages, warm).map_err(host::cannot_start)?;
+        let engine = Engine::start(config).map_err(host::cannot_start)?;
         let mut work = std::pin::pin!(work(engine));
         tokio::select! {
             result = &mut work => return result,

@@ -25,5 +25,8 @@ mod template;
 mod tree;
 mod wire;
 
+/// Where programs find what was prepared for their compilers, where their host has such a directory.
+pub const PREPARED_PATH: &str = "/ws/prepared";
+
 pub use launcher::{LAUNCHER_ARGUMENT, main_if_asked};
 pub use rollcage_sys::child::{ResourceLimit, Stage, WORKSPACE_DESCRIPTOR};

@@ -20,6 +20,7 @@ use rustix::mount::{
 };
 use rustix::process::{chdir, pivot_root};
 
+use crate::PREPARED_PATH;
 use crate::base;
 use crate::host_files::{HOST_TREES, is_wanted_in_etc};
 use crate::protocol::Order;
@@ -99,6 +100,10 @@ impl Template<'_> {
         link("/ws/tmp", &root.join("tmp"))?;
         if let Some(base) = &self.order.base {
             show_base(self.level, root, base, self.uids)?;
+        }
+        // Compilers do without what the launcher's user may not reach.
+        if let Some(prepared) = self.order.prepared.as_ref().filter(|prepared| prepared.is_dir()) {
+            shown.show(prepared, &root.join(PREPARED_PATH.trim_start_matches('/')))?;
         }
         for name in server.iter().flat_map(|server| &server.files) {
             let file = root.join("ws/work").join(name);

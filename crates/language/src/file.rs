@@ -15,6 +15,7 @@ use crate::command::Command;
 use crate::error::LanguageError;
 use crate::language::{Container, Install, Language, SessionKind};
 use crate::nearest::nearest;
+use crate::prepare::PrepareSection;
 use crate::proof::CompletionProof;
 use crate::root::RootSection;
 use crate::scalar::{AbsolutePath, Name, Parsed, VariableName, Words};
@@ -79,6 +80,7 @@ struct LanguageFile {
     completion_proof: Option<Parsed<CompletionProof>>,
     test_code: Option<TestCodeSection>,
     session: Option<SessionValue>,
+    prepare: Option<PrepareSection>,
     warm: Option<WarmSection>,
     #[serde(default)]
     tests: Vec<TestSection>,
@@ -127,7 +129,7 @@ enum SessionValue {
 
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct LimitsSection {
+pub(crate) struct LimitsSection {
     cpu_time: Option<Parsed<Duration>>,
     wall_time: Option<Parsed<Duration>>,
     idle_time: Option<Parsed<Duration>>,
@@ -186,6 +188,7 @@ impl LanguageFile {
                 SessionValue::Python => SessionKind::Python,
                 SessionValue::Bash => SessionKind::Bash,
             }),
+            prepare: self.prepare.map(PrepareSection::into_prepare),
             warm: self.warm.map(WarmSection::into_warm),
             tests: self.tests.into_iter().map(TestSection::into_test).collect(),
             compile,
@@ -233,7 +236,7 @@ fn derived_toolchain(compile: Option<&Command>, execute: &Command) -> Vec<String
 }
 
 impl LimitsSection {
-    fn into_overrides(self) -> LimitOverrides {
+    pub(crate) fn into_overrides(self) -> LimitOverrides {
         LimitOverrides {
             cpu_time: self.cpu_time.map(Parsed::value),
             wall_time: self.wall_time.map(Parsed::value),

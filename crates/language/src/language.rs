@@ -7,6 +7,7 @@ use rollcage_types::{Collect, ExecRequest, FileEntry, LimitOverrides, Limits, Re
 use crate::command::Command;
 use crate::error::LanguageError;
 use crate::file;
+use crate::prepare::Prepare;
 use crate::proof::CompletionProof;
 use crate::root::RootRecipe;
 use crate::self_test::SelfTest;
@@ -51,6 +52,8 @@ pub struct Language {
     pub test_code: Option<TestCode>,
     /// How state is carried from turn to turn; `None` runs every cell alone.
     pub session: Option<SessionKind>,
+    /// What is made once for all its compilers; `None` for nothing.
+    pub prepare: Option<Prepare>,
     /// How an interpreter is kept ready; `None` starts one for each program.
     pub warm: Option<Warm>,
     /// The programs that show that the language works.

@@ -15,7 +15,7 @@ use rustix::io::Errno;
 /// More than any compiler leaves behind; a bomb of small files stops here.
 const FILES_MAX: usize = 1024;
 /// All files together. They are held in memory.
-const BYTES_MAX: u64 = 128 * 1024 * 1024;
+const BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// Directories within directories.
 const DEPTH_MAX: usize = 16;
 /// Directory entries looked at, whatever they are.

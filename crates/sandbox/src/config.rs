@@ -85,6 +85,9 @@ pub struct HostConfig {
     /// process a copy. Its files must belong to one user and group, and at level rootless to the caller's. Of a view, files are read
     /// back that were written.
     pub base: Option<PathBuf>,
+    /// A directory that programs find at [`crate::PREPARED_PATH`], for reading only; what comes into it later too. Level
+    /// process has no mounts, and shows none.
+    pub prepared: Option<PathBuf>,
     /// What to start as the launcher.
     pub launcher: LauncherProgram,
 }
@@ -110,6 +113,7 @@ impl HostConfig {
             state_dir: None,
             tree: RootTree::HostToolchains,
             base: None,
+            prepared: None,
             launcher: LauncherProgram::CurrentExecutable,
         }
     }

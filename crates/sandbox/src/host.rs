@@ -55,6 +55,7 @@ struct Makings {
     tree: RootTree,
     /// What workspaces start as views, or where there are no mounts as copies, of.
     base: Option<PathBuf>,
+    prepared: Option<PathBuf>,
     /// The template's mount point, or where slots' directories lie.
     directory: PathBuf,
     hierarchy: Option<Hierarchy>,
@@ -83,6 +84,8 @@ impl Host {
             return Err(HostError::NoRootTree { directory: directory.clone() });
         }
         let base = config.base.as_ref().map(|base| absolute(base)).transpose()?;
+        let prepared = config.prepared.as_ref().filter(|_| level != IsolationLevel::Process);
+        let prepared = prepared.map(|prepared| absolute(prepared)).transpose()?;
         let hierarchy = hierarchy(config.accounting)?;
         let state = config.make_state_dir()?;
         let locks = if caller.is_root() { Path::new(LOCKS_OF_ROOT) } else { &state };
@@ -106,6 +109,7 @@ impl Host {
             program: config.launcher.clone(),
             tree: config.tree.clone(),
             base,
+            prepared,
             directory,
             announced,
             uids: slots.iter().map(|slot| slot.fixture.uid).collect(),
@@ -202,6 +206,11 @@ impl Host {
         self.makings.base.is_some()
     }
 
+    /// What programs find at [`crate::PREPARED_PATH`].
+    pub fn prepared(&self) -> Option<&Path> {
+        self.makings.prepared.as_deref()
+    }
+
     pub(crate) const fn hierarchy(&self) -> Option<&Hierarchy> {
         self.makings.hierarchy.as_ref()
     }
@@ -266,6 +275,7 @@ impl Makings {
                 RootTree::Directory(tree) => Some(tree.clone()),
             },
             base: self.base.clone(),
+            prepared: self.prepared.clone(),
             fork_server,
         }
     }
@@ -360,10 +370,10 @@ fn hierarchy(accounting: Accounting) -> Result<Option<Hierarchy>, HostError> {
 }
 
 /// The launcher has another working directory.
-fn absolute(base: &Path) -> Result<PathBuf, HostError> {
-    let used = |source| HostError::Path { action: "start workspaces from", path: base.to_owned(), source };
-    let base = base.canonicalize().map_err(used)?;
-    if base.is_dir() { Ok(base) } else { Err(used(Errno::NOTDIR.into())) }
+fn absolute(directory: &Path) -> Result<PathBuf, HostError> {
+    let used = |source| HostError::Path { action: "show to programs", path: directory.to_owned(), source };
+    let found = directory.canonicalize().map_err(used)?;
+    if found.is_dir() { Ok(found) } else { Err(used(Errno::NOTDIR.into())) }
 }
 
 fn create_directory(path: &Path) -> Result<(), HostError> {

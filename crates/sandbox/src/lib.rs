@@ -36,5 +36,5 @@ pub use fork_server::{ForkPoint, ForkServer, ForkServerError, ForkServerSpec, Mi
 pub use host::Host;
 pub use probe::{Finding, HostReport, LevelReport, probe};
 pub use rollcage_guest::protocol::Refusal;
-pub use rollcage_guest::{Stage, main_if_asked as launcher_main_if_asked};
+pub use rollcage_guest::{PREPARED_PATH, Stage, main_if_asked as launcher_main_if_asked};
 pub use rollcage_sys::heap::limit_heaps;

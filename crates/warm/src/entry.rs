@@ -8,7 +8,7 @@ use rollcage_sandbox::{ForkPoint, ForkServer, ForkServerSpec, SandboxError, Stop
 use rollcage_types::{ByteSize, ExecRequest, LimitOverrides, Limits};
 
 use crate::counts::ColdReason;
-use crate::toolchain::{Toolchain, ToolchainIdentity};
+use crate::toolchain::{ToolchainFiles, ToolchainIdentity};
 
 /// An interpreter that is not started as the language's file has it is started once this many have asked for it.
 const ASKED_BEFORE_START: u32 = 3;
@@ -99,7 +99,7 @@ pub(crate) struct Entry {
     pub(crate) spec: ForkServerSpec,
     pub(crate) last_use: Instant,
     is_usual: bool,
-    toolchain: Toolchain,
+    toolchain: ToolchainFiles,
     identity: ToolchainIdentity,
     looked_at: Instant,
     pub(crate) state: State,
@@ -148,7 +148,7 @@ pub(crate) enum Answer {
 }
 
 impl Entry {
-    pub(crate) fn new(id: u64, ask: &Ask<'_>, toolchain: Toolchain, now: Instant) -> Self {
+    pub(crate) fn new(id: u64, ask: &Ask<'_>, toolchain: ToolchainFiles, now: Instant) -> Self {
         Self {
             id,
             language: ask.language.name.clone(),

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use rollcage_language::Language;
 use rollcage_sandbox::{ForkServer, ForkServerError};
 use rollcage_types::ByteSize;
 
@@ -25,19 +27,26 @@ pub(crate) enum Job {
     Start(u64),
     /// This one is to end once its last run has.
     Retire(Arc<ForkServer>),
+    /// What the compilers of this language use is to be made.
+    Prepare(Arc<Language>),
     /// The pool is gone.
     End,
 }
 
 /// Does jobs until told to end.
-pub(crate) fn keep(shared: &Shared, bounds: Bounds, jobs: &Receiver<Job>) {
+pub(crate) fn keep(shared: &Arc<Shared>, bounds: Bounds, jobs: &Receiver<Job>) {
     let mut looked_at = Instant::now();
+    let mut preparing: Vec<JoinHandle<()>> = Vec::new();
     loop {
         match jobs.recv_timeout(LOOK_INTERVAL) {
             Ok(Job::Start(id)) => start(shared, bounds, id),
             // Ended here, unless a run still has it.
             Ok(Job::Retire(server)) => drop(server),
-            Ok(Job::End) | Err(RecvTimeoutError::Disconnected) => return,
+            Ok(Job::Prepare(language)) => {
+                preparing.retain(|thread| !thread.is_finished());
+                preparing.extend(prepare(shared, language));
+            }
+            Ok(Job::End) | Err(RecvTimeoutError::Disconnected) => break,
             Err(RecvTimeoutError::Timeout) => {}
         }
         if looked_at.elapsed() >= LOOK_INTERVAL {
@@ -45,6 +54,27 @@ pub(crate) fn keep(shared: &Shared, bounds: Bounds, jobs: &Receiver<Job>) {
             looked_at = Instant::now();
         }
     }
+    for thread in preparing {
+        // Whatever it was about to say, nobody waits for it.
+        let _ended = thread.join();
+    }
+}
+
+/// On a thread of its own: it takes seconds, and interpreters are waited for.
+fn prepare(shared: &Arc<Shared>, language: Arc<Language>) -> Option<JoinHandle<()>> {
+    let shared = Arc::clone(shared);
+    let work = move || {
+        let Some(prepare) = &language.prepare else { return };
+        let made = shared.prepared.make(&language, prepare, &shared.host, &shared.cancel);
+        if let Err(error) = made
+            && !shared.cancel.is_cancelled()
+        {
+            let error = chain(&error);
+            tracing::warn!(language = language.name, error, "its compilers go without what is made for them");
+        }
+        shared.notify();
+    };
+    std::thread::Builder::new().name("rollcage-prepare".to_owned()).spawn(work).ok()
 }
 
 fn start(shared: &Shared, bounds: Bounds, id: u64) {
@@ -146,9 +176,9 @@ impl Entry {
     }
 }
 
-fn chain(error: &ForkServerError) -> String {
+fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
+    let mut source = error.source();
     while let Some(cause) = source {
         text = format!("{text}: {cause}");
         source = cause.source();

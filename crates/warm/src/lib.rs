@@ -10,8 +10,10 @@ mod counts;
 mod entry;
 mod keeper;
 mod pool;
+mod prepared;
 mod toolchain;
 
 pub use counts::{ColdReason, Counts};
 pub use pool::{Bounds, Kept, Pool};
-pub use toolchain::{Toolchain, ToolchainIdentity};
+pub use prepared::{PrepareError, prepared_directory};
+pub use toolchain::{ToolchainFiles, ToolchainIdentity};

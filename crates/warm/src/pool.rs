@@ -12,7 +12,8 @@ use rollcage_types::{ByteSize, ExecOutcome, ExecRequest, IsolationLevel};
 use crate::counts::{ColdReason, Counters, Counts, count};
 use crate::entry::{Answer, Ask, Entry, Outdated, State};
 use crate::keeper::{Job, keep};
-use crate::toolchain::Toolchain;
+use crate::prepared::{Prepared, Readiness, path_in_cages};
+use crate::toolchain::ToolchainFiles;
 
 /// What a pool may take, and how long it keeps what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +67,7 @@ pub struct Pool {
 pub(crate) struct Shared {
     pub(crate) host: Arc<Host>,
     pub(crate) counters: Counters,
+    pub(crate) prepared: Prepared,
     entries: Mutex<Entries>,
     changed: Condvar,
     jobs: Sender<Job>,
@@ -95,6 +97,7 @@ impl Pool {
         let shared = Arc::new(Shared {
             host,
             counters: Counters::default(),
+            prepared: Prepared::default(),
             entries: Mutex::default(),
             changed: Condvar::new(),
             jobs,
@@ -146,6 +149,52 @@ impl Pool {
             },
         }
         shared.host.run(request, cancel)
+    }
+
+    /// Runs a compiler of `language`, which uses what was made for all of them if that is there.
+    pub fn compile(
+        &self,
+        language: &Arc<Language>,
+        request: &ExecRequest,
+        cancel: &Cancel,
+    ) -> Result<ExecOutcome, SandboxError> {
+        match (&language.prepare, self.readiness(language)) {
+            (Some(prepare), Readiness::There) => {
+                let mut request = request.clone();
+                prepare.apply(&path_in_cages(language), &mut request);
+                self.shared.host.run(&request, cancel)
+            }
+            (_, _) => self.shared.host.run(request, cancel),
+        }
+    }
+
+    /// Has made what the compilers of `language` use.
+    pub fn prepare(&self, language: &Arc<Language>) {
+        let _unused = self.readiness(language);
+    }
+
+    /// Waits until what the compilers of `language` use is there; `false` if it will not be.
+    pub fn await_prepared(&self, language: &Arc<Language>) -> bool {
+        let mut entries = self.shared.lock();
+        loop {
+            match self.readiness(language) {
+                Readiness::There => return true,
+                Readiness::BeingMade => {}
+                Readiness::Never => return false,
+            }
+            entries = self.shared.changed.wait(entries).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn readiness(&self, language: &Arc<Language>) -> Readiness {
+        let Some(prepare) = language.prepare.as_ref().filter(|_| self.keeper.is_some()) else {
+            return Readiness::Never;
+        };
+        let (readiness, is_first) = self.shared.prepared.ask(language, prepare, &self.shared.host);
+        if is_first {
+            self.shared.tell(Job::Prepare(Arc::clone(language)));
+        }
+        readiness
     }
 
     /// Has the interpreter of `language` started that most programs will ask for; with a preload, one with that.
@@ -253,6 +302,8 @@ impl Shared {
 
     /// Somebody may wait for what was just done to the entries.
     pub(crate) fn notify(&self) {
+        // Whoever has looked and found nothing waits by now.
+        drop(self.lock());
         self.changed.notify_all();
     }
 
@@ -310,7 +361,7 @@ impl Entries {
             None => {
                 self.make_room();
                 self.next_id += 1;
-                let toolchain = Toolchain::of(ask.language, host);
+                let toolchain = ToolchainFiles::of(ask.language, host);
                 self.list.push(Entry::new(self.next_id, ask, toolchain, now));
                 self.list.len() - 1
             }

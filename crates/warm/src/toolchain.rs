@@ -20,7 +20,7 @@ const FACTS_BYTES: usize = 48;
 
 /// The files by which a language's toolchain is known.
 #[derive(Clone, Debug)]
-pub struct Toolchain {
+pub struct ToolchainFiles {
     root: PathBuf,
     files: Vec<String>,
 }
@@ -36,7 +36,7 @@ impl ToolchainIdentity {
     }
 }
 
-impl Toolchain {
+impl ToolchainFiles {
     /// Of `language` as programs of `host` find it.
     pub fn of(language: &Language, host: &Host) -> Self {
         let root = match host.tree() {
@@ -96,7 +96,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("tool"), "one").unwrap();
         let files = vec!["/tool".to_owned(), "/link".to_owned(), "/absent".to_owned()];
-        let toolchain = Toolchain { root: directory.path().to_owned(), files };
+        let toolchain = ToolchainFiles { root: directory.path().to_owned(), files };
         let first = toolchain.look();
         assert_eq!(toolchain.look(), first);
         std::fs::write(directory.path().join("tool"), "two").unwrap();

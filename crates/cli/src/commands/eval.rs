@@ -21,8 +21,8 @@ use crate::hook_options::{self, HookOptions};
 use crate::language_files::LanguagesOption;
 use crate::output;
 use crate::progress::Bar;
+use crate::reuse_options::ReuseOptions;
 use crate::root_option::RootOption;
-use crate::start_options::StartOptions;
 
 /// Evaluate solutions or a policy on a data set
 ///
@@ -65,7 +65,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) cages: CageOptions,
     #[command(flatten)]
-    pub(crate) start: StartOptions,
+    pub(crate) reuse: ReuseOptions,
     #[command(flatten)]
     pub(crate) read: ReadOptions,
     // Last, because its heading holds for all that follow.
@@ -146,9 +146,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
     let mut tally = EvalTally::new(Disclosure::Expected);
     let mut worst = ExitCode::Success;
     let judged = with_engine(
-        &args.root.apply(args.cages.host_config(None))?,
-        args.start.bounds(),
-        set,
+        args.reuse.engine_config(&args.root.apply(args.cages.host_config(None))?, set),
         OnSignal::Drop,
         |engine| {
             let (bar, tally, worst) = (bar.clone(), &mut tally, &mut worst);

@@ -42,7 +42,7 @@ pub(super) fn run(args: &Args) -> Result<u8, Failure> {
     let set = args.languages.load()?;
     let bar = Bar::new(episodes.len());
     let replayed =
-        with_engine(&args.cages.host_config(None), args.start.bounds(), set, OnSignal::Drop, |engine| {
+        with_engine(args.reuse.engine_config(&args.cages.host_config(None), set), OnSignal::Drop, |engine| {
             let bar = bar.clone();
             async move {
                 let progress = |episode: &ReplayedEpisode| {

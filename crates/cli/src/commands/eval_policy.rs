@@ -27,9 +27,7 @@ pub(super) fn run(args: &Args, dataset: &DatasetFile) -> Result<u8, Failure> {
     note_refused(&plan.refused);
     let store = args.store.open(args.sync)?;
     let result = carry_out(
-        &args.cages.host_config(None),
-        args.start.bounds(),
-        set,
+        args.reuse.engine_config(&args.cages.host_config(None), set),
         Arc::new(plan),
         Arc::clone(&store),
         RunStart::New(RunKind::Eval),

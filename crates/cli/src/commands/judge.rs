@@ -16,8 +16,8 @@ use crate::failure::Failure;
 use crate::hook_options::{self, HookOptions};
 use crate::language_files::{self, LanguagesOption};
 use crate::progress::Bar;
+use crate::reuse_options::ReuseOptions;
 use crate::root_option::RootOption;
-use crate::start_options::StartOptions;
 use crate::visible_text::visible_line;
 use crate::{output, table};
 
@@ -65,7 +65,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     cages: CageOptions,
     #[command(flatten)]
-    start: StartOptions,
+    reuse: ReuseOptions,
     #[command(flatten)]
     read: ReadOptions,
 }
@@ -106,9 +106,7 @@ fn serve(args: &Args) -> Result<u8, Failure> {
     let language = language_files::find(&set, args.lang.as_deref().unwrap_or_default())?;
     let detail = if args.finegrained { AgnosticsDetail::EveryTest } else { AgnosticsDetail::FirstFailure };
     with_engine(
-        &args.root.apply(args.cages.host_config(None))?,
-        args.start.bounds(),
-        set,
+        args.reuse.engine_config(&args.root.apply(args.cages.host_config(None))?, set),
         OnSignal::Drop,
         |engine| async move {
             // A missing compiler is said at once, and not by every reply.
@@ -150,9 +148,7 @@ fn judge_file(args: &Args) -> Result<u8, Failure> {
     let mut results = Results::new(args.json);
     let bar = if args.json { Bar::hidden() } else { Bar::new(samples.len()) };
     let judged = with_engine(
-        &args.root.apply(args.cages.host_config(None))?,
-        args.start.bounds(),
-        set,
+        args.reuse.engine_config(&args.root.apply(args.cages.host_config(None))?, set),
         OnSignal::Drop,
         |engine: Engine| {
             let (results, bar) = (&mut results, bar.clone());

@@ -6,12 +6,10 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use rollcage_api::{ExitCode, RunConfig, RunKind, RunStatus};
 use rollcage_engine::drive::{
-    RolloutPlan, RolloutProgress, RolloutResult, RunStart, Stop, SummaryDepth, rollout, summarise_run,
+    EngineConfig, RolloutPlan, RolloutProgress, RolloutResult, RunStart, Stop, SummaryDepth, rollout,
+    summarise_run,
 };
 use rollcage_engine::store::Store;
-use rollcage_language::LanguageSet;
-use rollcage_sandbox::HostConfig;
-use rollcage_warm::Bounds;
 
 use super::show_run;
 use crate::cage_options::CageOptions;
@@ -23,7 +21,7 @@ use crate::failure::Failure;
 use crate::language_files::LanguagesOption;
 use crate::output;
 use crate::progress::Bar;
-use crate::start_options::StartOptions;
+use crate::reuse_options::ReuseOptions;
 use crate::visible_text::visible_line;
 
 /// Roll out a policy in environments
@@ -51,7 +49,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     cages: CageOptions,
     #[command(flatten)]
-    start: StartOptions,
+    reuse: ReuseOptions,
 }
 
 const EXAMPLES: &str = "\
@@ -97,7 +95,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
         None => RunStart::New(RunKind::Rollout),
     };
     let cages = args.cages.host_config(Some(plan.isolation));
-    let result = carry_out(&cages, args.start.bounds(), set, Arc::new(plan), Arc::clone(&store), start)?;
+    let result = carry_out(args.reuse.engine_config(&cages, set), Arc::new(plan), Arc::clone(&store), start)?;
     let reader = store.reader().map_err(store_failed)?;
     let record = reader.run(&result.run_id).map_err(store_failed)?;
     let report = summarise_run(&reader, &record, SummaryDepth::Full).map_err(store_failed)?;
@@ -114,9 +112,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
 /// Carries out a plan, with a progress bar. A signal stops it so that it can be resumed; a second one ends it at
 /// once, which loses no turn either.
 pub(super) fn carry_out(
-    cages: &HostConfig,
-    warm: Option<Bounds>,
-    set: LanguageSet,
+    config: EngineConfig,
     plan: Arc<RolloutPlan>,
     store: Arc<Store>,
     start: RunStart,
@@ -124,7 +120,7 @@ pub(super) fn carry_out(
     let bar = Bar::new(plan.tasks.len() * plan.group_size as usize);
     let own = bar.clone();
     let stop = Stop::new();
-    let result = with_engine(cages, warm, set, OnSignal::Ask(stop.clone()), |engine| async move {
+    let result = with_engine(config, OnSignal::Ask(stop.clone()), |engine| async move {
         let progress = move |progress: &RolloutProgress<'_>| match progress {
             RolloutProgress::Started { finished_before, .. } => own.skip(*finished_before),
             RolloutProgress::TurnStored { trajectory_id, turn } => {

@@ -17,7 +17,7 @@ use crate::engine_host::{OnSignal, with_engine};
 use crate::failure::Failure;
 use crate::language_files::LanguagesOption;
 use crate::output;
-use crate::start_options::StartOptions;
+use crate::reuse_options::ReuseOptions;
 
 /// Descriptors for everything that is not a connection: cages' pipes, groups, and workspaces.
 const DESCRIPTORS_KEPT: u64 = 1024;
@@ -67,7 +67,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     cages: CageOptions,
     #[command(flatten)]
-    start: StartOptions,
+    reuse: ReuseOptions,
 }
 
 const EXAMPLES: &str = "\
@@ -92,7 +92,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
     let mut config = args.cages.host_config(None);
     config.slots = args.slots.unwrap_or(config.slots);
     let stop = Stop::new();
-    with_engine(&config, args.start.bounds(), languages, OnSignal::Ask(stop.clone()), async |engine| {
+    with_engine(args.reuse.engine_config(&config, languages), OnSignal::Ask(stop.clone()), async |engine| {
         serve(engine, args, token, stop).await?;
         Ok(ExitCode::Success.number())
     })

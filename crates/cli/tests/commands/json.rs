@@ -19,7 +19,7 @@ fn a_run_is_one_object() {
     assert_eq!((finished.code, finished.stderr.as_str()), (Some(3), ""));
     assert!(finished.text().ends_with("}\n") && finished.text().lines().count() == 1);
     let object = finished.json();
-    assert_eq!(keys(&object), ["termination", "stdout", "stderr", "usage", "enforcement"]);
+    assert_eq!(keys(&object), ["termination", "start", "stdout", "stderr", "usage", "enforcement"]);
     assert_eq!(object["termination"], json!({"kind": "exited", "code": 3}));
     assert_eq!(object["stdout"], json!({"text": "out\n", "bytes_total": 4, "truncated": false}));
     assert_eq!(object["stderr"], json!({"text": "err\n", "bytes_total": 4, "truncated": false}));
@@ -53,7 +53,7 @@ fn a_compiled_program_has_two_parts() {
     let good = rollcage(&["run", "--json", &files.at("good.c")]);
     assert_eq!(good.code, Some(0), "{good:?}");
     let good = good.json();
-    assert_eq!(keys(&good), ["termination", "stdout", "stderr", "usage", "enforcement", "compile"]);
+    assert_eq!(keys(&good), ["termination", "start", "stdout", "stderr", "usage", "enforcement", "compile"]);
     assert_eq!(good["compile"]["succeeded"], true);
     assert!(good["compile"]["stderr"]["text"].as_str().unwrap().contains("warning"), "{good}");
     assert_eq!(good["stderr"]["text"], "");

@@ -12,7 +12,7 @@ use rollcage_types::{ExecOutcome, ExecRequest};
 use rollcage_warm::{Bounds, Pool};
 use tokio::sync::Semaphore;
 
-use super::compile_cache::CompileCache;
+use super::compile_cache::{CompileCache, DiskCache};
 
 /// Runs of one request where the cage fails for a reason that may pass, the first included. What fails three
 /// times in a row is not a hiccup.
@@ -35,15 +35,20 @@ pub struct Ran {
 pub(super) struct Started {
     config: HostConfig,
     warm: Option<Bounds>,
+    pub(super) disk_cache: Option<Arc<DiskCache>>,
     pool: RwLock<Arc<Pool>>,
     pub(super) compile_cache: CompileCache,
 }
 
 impl Started {
     /// Starts a host. Waits for other processes.
-    pub(super) fn start(config: HostConfig, warm: Option<Bounds>) -> Result<Arc<Self>, HostError> {
+    pub(super) fn start(
+        config: HostConfig,
+        warm: Option<Bounds>,
+        disk_cache: Option<Arc<DiskCache>>,
+    ) -> Result<Arc<Self>, HostError> {
         let pool = RwLock::new(Arc::new(Pool::new(Arc::new(Host::start(&config)?), warm)));
-        Ok(Arc::new(Self { config, warm, pool, compile_cache: CompileCache::default() }))
+        Ok(Arc::new(Self { config, warm, disk_cache, pool, compile_cache: CompileCache::default() }))
     }
 
     /// The host as it is now.
@@ -56,16 +61,20 @@ impl Started {
         Arc::clone(&self.pool.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Runs a request of `language`. A host whose launcher is gone (the machine was out of memory, say) runs nothing any
+    /// Runs a program or a compiler of `language`. A host whose launcher is gone (the machine was out of memory, say) runs nothing any
     /// more, so it is replaced; the request has failed all the same.
     fn run(
         &self,
-        language: &Language,
+        language: &Arc<Language>,
+        work: Work,
         request: &ExecRequest,
         cancel: &Cancel,
     ) -> Result<ExecOutcome, SandboxError> {
         let pool = self.pool();
-        let result = pool.run(language, request, cancel);
+        let result = match work {
+            Work::Program => pool.run(language, request, cancel),
+            Work::Compiler => pool.compile(language, request, cancel),
+        };
         if let Err(SandboxError::LauncherGone) = result {
             self.replace(&pool);
         }
@@ -92,6 +101,13 @@ impl Started {
     }
 }
 
+/// What a request is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Work {
+    Program,
+    Compiler,
+}
+
 /// The cages that programs of one language run in. Clones share everything.
 #[derive(Clone, Debug)]
 pub struct Cages {
@@ -106,15 +122,25 @@ impl Cages {
         self.started.host().workspace_path()
     }
 
-    /// Has the interpreter started that most programs will ask for.
+    /// Has the interpreter started that most programs will ask for, and made what all compilers use.
     pub fn warm_up(&self) {
-        self.started.pool().ahead(&self.language, None);
+        let pool = self.started.pool();
+        pool.ahead(&self.language, None);
+        pool.prepare(&self.language);
     }
 
     /// Runs one program in a fresh cage. Tries again where the cage failed for a reason that may pass; the times
     /// are those of all attempts. Dropping the future ends the cage.
     pub async fn run(&self, request: impl Into<Arc<ExecRequest>>) -> Result<Ran, SandboxError> {
-        let request = request.into();
+        self.perform(Work::Program, request.into()).await
+    }
+
+    /// As [`Cages::run`], for a compiler.
+    pub(super) async fn run_compiler(&self, request: Arc<ExecRequest>) -> Result<Ran, SandboxError> {
+        self.perform(Work::Compiler, request).await
+    }
+
+    async fn perform(&self, work: Work, request: Arc<ExecRequest>) -> Result<Ran, SandboxError> {
         let (mut queue, mut run) = (Duration::ZERO, Duration::ZERO);
         for attempt in 1.. {
             let waiting_since = Instant::now();
@@ -130,7 +156,7 @@ impl Cages {
             let finished = tokio::task::spawn_blocking(move || {
                 // The permit goes with the thread: a cage whose caller is gone still fills its slot.
                 let _permit = permit;
-                started.run(&language, &request, &cancel)
+                started.run(&language, work, &request, &cancel)
             });
             let result = match finished.await {
                 Ok(result) => result,

@@ -3,13 +3,16 @@
 //! Owns the step between a source and its runs, for the judge and for cells alike: a policy's last cell is often its
 //! answer. Leaves what a failed compiler means to whoever asked.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use rollcage_sandbox::SandboxError;
+use rollcage_sandbox::{RootTree, SandboxError};
 use rollcage_types::{ExecOutcome, ExecRequest, FileEntry, LimitKind, Termination};
+use rollcage_warm::ToolchainFiles;
 
 use super::cages::Cages;
+use super::compile_cache::CompileKey;
 use super::engine::Spent;
 
 /// What shells answer for a command that is there and cannot be executed.
@@ -36,21 +39,60 @@ impl Cages {
     /// that counts as waiting, since nothing is compiled for it.
     pub(super) async fn compile(&self, request: ExecRequest) -> Result<Compilation, SandboxError> {
         let asked = Instant::now();
+        let key = self.compile_key(&request);
         let mut compiled = None;
         let own = &mut compiled;
-        let compile = |request| async move {
-            let ran = self.run(request).await?;
+        let compile = || async move {
+            if let Some(outcome) = self.find_on_disk(key).await {
+                return Ok(outcome);
+            }
+            let ran = self.run_compiler(Arc::new(request)).await?;
             *own = Some(Spent { queue: ran.queue, compile: ran.run, ..Spent::default() });
+            self.keep_on_disk(key, &ran.outcome);
             Ok(ran.outcome)
         };
-        let outcome = self.started.compile_cache.outcome_of(request, compile).await?;
+        let outcome = self.started.compile_cache.outcome_of(key, compile).await?;
         let waited = || Spent { queue: asked.elapsed(), ..Spent::default() };
         Ok(Compilation { outcome, spent: compiled.unwrap_or_else(waited) })
     }
 
+    /// What the outcome of compiling depends on.
+    fn compile_key(&self, request: &ExecRequest) -> CompileKey {
+        let (language, host) = (&self.language, self.started.host());
+        let root = match host.tree() {
+            RootTree::HostToolchains => Path::new("/"),
+            RootTree::Directory(tree) => tree,
+        };
+        let circumstances = [
+            ToolchainFiles::of(language, &host).look().as_bytes().as_slice(),
+            root.as_os_str().as_encoded_bytes(),
+            host.enforcement().level.as_str().as_bytes(),
+            language.name.as_bytes(),
+            // Errors are told a little otherwise with it.
+            format!("{:?}", language.prepare).as_bytes(),
+        ]
+        .map(<[u8]>::to_vec);
+        CompileKey::new(&circumstances.each_ref().map(Vec::as_slice), request)
+    }
+
+    async fn find_on_disk(&self, key: CompileKey) -> Option<ExecOutcome> {
+        let disk = self.started.disk_cache.clone()?;
+        let enforcement = Arc::clone(self.started.host().enforcement());
+        // A runtime that is being shut down finds nothing.
+        tokio::task::spawn_blocking(move || disk.find(&key, &enforcement)).await.ok().flatten()
+    }
+
+    /// Nobody waits for it.
+    fn keep_on_disk(&self, key: CompileKey, outcome: &ExecOutcome) {
+        if let Some(disk) = self.started.disk_cache.clone() {
+            let outcome = outcome.clone();
+            let _writing = tokio::task::spawn_blocking(move || disk.keep(&key, &outcome));
+        }
+    }
+
     /// Compiles what nobody else may have the outcome of.
     pub(super) async fn compile_alone(&self, request: ExecRequest) -> Result<Compilation, SandboxError> {
-        let ran = self.run(request).await?;
+        let ran = self.run_compiler(Arc::new(request)).await?;
         let spent = Spent { queue: ran.queue, compile: ran.run, ..Spent::default() };
         Ok(Compilation { outcome: Arc::new(ran.outcome), spent })
     }

@@ -19,6 +19,7 @@ use rollcage_warm::{Bounds, Counts, Kept};
 use tokio::sync::{OnceCell, Semaphore};
 
 use super::cages::{Cages, Started};
+use super::compile_cache::DiskCache;
 use super::hook::CheckerHook;
 use super::toolchain::{Toolchain, ToolchainError};
 
@@ -44,6 +45,28 @@ impl AddAssign for Spent {
     }
 }
 
+/// What an engine is made of.
+#[derive(Debug)]
+pub struct EngineConfig {
+    /// Its host; those on other roots are like it.
+    pub host: HostConfig,
+    /// Where languages' own roots are looked for.
+    pub roots: Roots,
+    /// The languages it runs.
+    pub languages: LanguageSet,
+    /// What interpreters that are kept ready may take, on each host; `None` keeps none.
+    pub warm: Option<Bounds>,
+    /// Where what compilers made is kept for others; `None` keeps it in memory alone.
+    pub disk_cache: Option<Arc<DiskCache>>,
+}
+
+impl EngineConfig {
+    /// Cold, and without a cache on disk.
+    pub const fn plain(host: HostConfig, roots: Roots, languages: LanguageSet) -> Self {
+        Self { host, roots, languages, warm: None, disk_cache: None }
+    }
+}
+
 /// Hosts, languages, and admission to cages. Clones share everything.
 #[derive(Clone, Debug)]
 pub struct Engine {
@@ -56,10 +79,7 @@ pub(super) type KnownToolchain = OnceCell<Arc<Toolchain>>;
 
 #[derive(Debug)]
 struct Shared {
-    config: HostConfig,
-    warm: Option<Bounds>,
-    roots: Roots,
-    languages: LanguageSet,
+    config: EngineConfig,
     permits: Arc<Semaphore>,
     /// On what `config` says programs find at their root.
     first: Arc<Started>,
@@ -69,18 +89,12 @@ struct Shared {
 }
 
 impl Engine {
-    /// Starts a host. Those on roots that languages have of their own, looked for in `roots`, are started when they are
-    /// first needed. On each, interpreters are kept ready within the bounds of `warm`; without, none are.
-    pub fn start(
-        config: HostConfig,
-        roots: Roots,
-        languages: LanguageSet,
-        warm: Option<Bounds>,
-    ) -> Result<Self, HostError> {
-        let first = Started::start(config.clone(), warm)?;
+    /// Starts a host. Those on roots that languages have of their own are started when they are first needed.
+    pub fn start(config: EngineConfig) -> Result<Self, HostError> {
+        let first = Started::start(config.host.clone(), config.warm, config.disk_cache.clone())?;
         let permits = Arc::new(Semaphore::new(first.host().slots()));
         let (others, toolchains) = (Mutex::default(), Mutex::default());
-        let shared = Arc::new(Shared { config, warm, roots, languages, permits, first, others, toolchains });
+        let shared = Arc::new(Shared { config, permits, first, others, toolchains });
         Ok(Self { shared, checker: None })
     }
 
@@ -97,7 +111,7 @@ impl Engine {
 
     /// The languages it runs.
     pub fn languages(&self) -> &LanguageSet {
-        &self.shared.languages
+        &self.shared.config.languages
     }
 
     /// The host that was started first. All others are like it in everything but what programs find at their root.
@@ -108,14 +122,14 @@ impl Engine {
     /// The cages that programs of `language` run in: on its own root if it has one, unless a root was named for all.
     pub async fn cages(&self, language: &Arc<Language>) -> Result<Cages, ToolchainError> {
         let shared = &self.shared;
-        let started = match root_tree(&shared.config, &shared.roots, language)? {
+        let started = match root_tree(&shared.config.host, &shared.config.roots, language)? {
             None => Arc::clone(&shared.first),
             Some(root) => {
                 let started = {
                     let mut others = shared.others.lock().expect("nothing panics while it holds the lock");
                     Arc::clone(others.entry(root.clone()).or_default())
                 };
-                let start = || start_on(&shared.config, shared.warm, &root, language);
+                let start = || start_on(&shared.config, &root, language);
                 Arc::clone(started.get_or_try_init(start).await?)
             }
         };
@@ -162,13 +176,13 @@ pub fn root_tree(
 
 /// Starts a host like the first on another root. Starting waits for other processes.
 async fn start_on(
-    config: &HostConfig,
-    warm: Option<Bounds>,
+    config: &EngineConfig,
     root: &Path,
     language: &Language,
 ) -> Result<Arc<Started>, ToolchainError> {
-    let config = HostConfig { tree: RootTree::Directory(root.to_owned()), ..config.clone() };
-    let started = tokio::task::spawn_blocking(move || Started::start(config, warm));
+    let host = HostConfig { tree: RootTree::Directory(root.to_owned()), ..config.host.clone() };
+    let (warm, disk_cache) = (config.warm, config.disk_cache.clone());
+    let started = tokio::task::spawn_blocking(move || Started::start(host, warm, disk_cache));
     let started = match started.await {
         Ok(started) => started,
         Err(failed) if failed.is_panic() => std::panic::resume_unwind(failed.into_panic()),

@@ -25,6 +25,8 @@ pub struct Order {
     pub tree: Option<PathBuf>,
     /// The directory that workspaces start from.
     pub base: Option<PathBuf>,
+    /// The directory that programs find at [`crate::PREPARED_PATH`].
+    pub prepared: Option<PathBuf>,
     /// The interpreter that becomes the launcher.
     pub fork_server: Option<ForkServerOrder>,
 }
@@ -77,6 +79,7 @@ impl Order {
         out.path(&self.directory);
         out.option(self.tree.as_ref(), |out, tree| out.path(tree));
         out.option(self.base.as_ref(), |out, base| out.path(base));
+        out.option(self.prepared.as_ref(), |out, prepared| out.path(prepared));
         out.option(self.fork_server.as_ref(), |out, server| server.write(out));
         out.0
     }
@@ -91,6 +94,7 @@ impl Order {
             directory: from.path()?,
             tree: from.option(Reader::path)?,
             base: from.option(Reader::path)?,
+            prepared: from.option(Reader::path)?,
             fork_server: from.option(ForkServerOrder::read)?,
         };
         from.0.is_empty().then_some(order)

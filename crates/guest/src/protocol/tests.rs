@@ -126,6 +126,7 @@ fn orders_and_answers_read_back() {
         charged: true,
         tree: Some("/tree".into()),
         base: Some("/base".into()),
+        prepared: Some("/prepared".into()),
         fork_server: Some(server),
         ..plain.clone()
     };

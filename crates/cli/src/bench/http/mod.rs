@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use rollcage_api::{BenchReport, BenchRow, BenchTarget};
-use rollcage_engine::drive::{self, Engine, Executed, Program};
+use rollcage_engine::drive::{self, Engine, EngineConfig, Executed, Program};
 use rollcage_judge::{Checker, JudgeOptions, Problem, TestCase, Tests};
 use rollcage_language::{Language, LanguageSet};
 use rollcage_roots::Roots;
@@ -84,8 +84,8 @@ pub(crate) fn http(plan: &HttpPlan, cancel: &Cancel) -> Result<BenchReport, Fail
         .build()
         .context("cannot start the runtime")
         .map_err(Failure::infrastructure)?;
-    let engine =
-        Engine::start(plan.host.clone(), Roots::of_user(), languages, None).map_err(host::cannot_start)?;
+    let engine = Engine::start(EngineConfig::plain(plan.host.clone(), Roots::of_user(), languages))
+        .map_err(host::cannot_start)?;
     let mut rows = Vec::new();
     for case in &plan.cases {
         let work = Work::new(*case, &engine, &plan.host)?;

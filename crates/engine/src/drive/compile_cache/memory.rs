@@ -1,8 +1,7 @@
-//! What compilers made of their requests, kept for as long as somebody is likely to ask again.
+//! What compilers made of their requests, in memory, for as long as somebody is likely to ask again.
 //!
 //! Owns who compiles, who waits, and what is kept. A policy's last cell is often its answer, and the samples of a
-//! group are often alike: without this each of them would be compiled anew. The key is the whole request, so that
-//! nothing a compiler can see is left out of it.
+//! group are often alike: without this each of them would be compiled anew.
 //!
 //! Only what would come out the same again is kept: that the compiler ended by itself. A limit also tells of how
 //! busy the host was, and a failure of ours tells nothing.
@@ -11,8 +10,10 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
-use rollcage_types::{ExecOutcome, ExecRequest, FileEntry, Termination};
+use rollcage_types::{ExecOutcome, Termination};
 use tokio::sync::OnceCell;
+
+use super::key::CompileKey;
 
 /// How much is kept.
 #[derive(Clone, Copy, Debug)]
@@ -31,21 +32,21 @@ const SHARE_OF_ONE: u64 = 8;
 /// Set once a compiler has ended; whoever asked before that waits for it.
 type Work = OnceCell<Arc<ExecOutcome>>;
 
-/// Compilers' outcomes by their requests.
+/// Compilers' outcomes.
 #[derive(Debug)]
-pub(super) struct CompileCache {
+pub(in super::super) struct CompileCache {
     bounds: Bounds,
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    kept: HashMap<Arc<ExecRequest>, Kept>,
+    kept: HashMap<CompileKey, Kept>,
     bytes: u64,
     /// Counts uses, to tell which was last.
     uses: u64,
     /// Held by those who wait; an entry whose holders are gone was abandoned.
-    under_way: HashMap<Arc<ExecRequest>, Weak<Work>>,
+    under_way: HashMap<CompileKey, Weak<Work>>,
 }
 
 #[derive(Debug)]
@@ -62,29 +63,27 @@ impl Default for CompileCache {
 }
 
 impl CompileCache {
-    /// What `request` comes to: what it came to before, or what `compile` makes of it.
+    /// What a request comes to: what it came to before, or what `compile` makes of it.
     ///
     /// Who asks for what is being compiled waits for it. If that fails, or is dropped, the next who waits compiles.
-    pub(super) async fn outcome_of<E, F>(
+    pub(in super::super) async fn outcome_of<E, F>(
         &self,
-        request: ExecRequest,
-        compile: impl FnOnce(Arc<ExecRequest>) -> F,
+        key: CompileKey,
+        compile: impl FnOnce() -> F,
     ) -> Result<Arc<ExecOutcome>, E>
     where
         F: Future<Output = Result<ExecOutcome, E>>,
     {
-        let request = Arc::new(request);
         let work = {
             let mut state = self.lock();
-            if let Some(outcome) = state.find(&request) {
+            if let Some(outcome) = state.find(key) {
                 return Ok(outcome);
             }
-            state.join(&request)
+            state.join(key)
         };
-        let ended =
-            work.get_or_try_init(|| async { compile(Arc::clone(&request)).await.map(Arc::new) }).await?;
+        let ended = work.get_or_try_init(|| async { compile().await.map(Arc::new) }).await?;
         // Everybody who waited says so; the first who does keeps it.
-        self.lock().keep(request, ended, self.bounds);
+        self.lock().keep(key, ended, self.bounds);
         Ok(Arc::clone(ended))
     }
 
@@ -94,36 +93,36 @@ impl CompileCache {
 }
 
 impl State {
-    fn find(&mut self, request: &ExecRequest) -> Option<Arc<ExecOutcome>> {
+    fn find(&mut self, key: CompileKey) -> Option<Arc<ExecOutcome>> {
         self.uses += 1;
-        let kept = self.kept.get_mut(request)?;
+        let kept = self.kept.get_mut(&key)?;
         kept.last_use = self.uses;
         Some(Arc::clone(&kept.outcome))
     }
 
     /// The work on this request, begun by whoever comes first.
-    fn join(&mut self, request: &Arc<ExecRequest>) -> Arc<Work> {
-        if let Some(work) = self.under_way.get(request).and_then(Weak::upgrade) {
+    fn join(&mut self, key: CompileKey) -> Arc<Work> {
+        if let Some(work) = self.under_way.get(&key).and_then(Weak::upgrade) {
             return work;
         }
         // As many are left as there are callers, each of whom is about to compile for much longer than this takes.
         self.under_way.retain(|_, work| work.strong_count() > 0);
         let work = Arc::new(Work::new());
-        self.under_way.insert(Arc::clone(request), Arc::downgrade(&work));
+        self.under_way.insert(key, Arc::downgrade(&work));
         work
     }
 
-    fn keep(&mut self, request: Arc<ExecRequest>, outcome: &Arc<ExecOutcome>, bounds: Bounds) {
-        let bytes = size(&request, outcome);
+    fn keep(&mut self, key: CompileKey, outcome: &Arc<ExecOutcome>, bounds: Bounds) {
+        let bytes = size(outcome);
         let is_repeatable = match outcome.termination {
             Termination::Exited { .. } => true,
             Termination::Signaled { .. } | Termination::LimitExceeded(_) | Termination::Cancelled => false,
         };
-        if !is_repeatable || bytes > bounds.bytes_max / SHARE_OF_ONE || self.kept.contains_key(&request) {
+        if !is_repeatable || bytes > bounds.bytes_max / SHARE_OF_ONE || self.kept.contains_key(&key) {
             return;
         }
         let kept = Kept { outcome: Arc::clone(outcome), bytes, last_use: self.uses };
-        self.kept.insert(request, kept);
+        self.kept.insert(key, kept);
         self.bytes += bytes;
         while self.kept.len() > bounds.entries_max || self.bytes > bounds.bytes_max {
             self.forget_oldest();
@@ -132,8 +131,7 @@ impl State {
 
     fn forget_oldest(&mut self) {
         let oldest = self.kept.iter().min_by_key(|(_, kept)| kept.last_use);
-        let oldest =
-            oldest.map(|(request, _)| Arc::clone(request)).expect("what is over a bound is not empty");
+        let oldest = oldest.map(|(key, _)| *key).expect("what is over a bound is not empty");
         if let Some(kept) = self.kept.remove(&oldest) {
             self.bytes -= kept.bytes;
         }
@@ -141,18 +139,17 @@ impl State {
 }
 
 /// What an entry holds in memory, its small parts left aside: their number has a bound of its own.
-fn size(request: &ExecRequest, outcome: &ExecOutcome) -> u64 {
-    let of_files = |files: &[FileEntry]| files.iter().map(|file| file.content.len()).sum::<usize>();
+fn size(outcome: &ExecOutcome) -> u64 {
+    let files = outcome.files.iter().map(|file| file.content.len()).sum::<usize>();
     let streams = [&outcome.stdout, &outcome.stderr].map(|stream| stream.head.len() + stream.tail.len());
-    let bytes = of_files(&request.files) + of_files(&outcome.files) + streams.iter().sum::<usize>();
-    bytes as u64
+    (files + streams.iter().sum::<usize>()) as u64
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
 
-    use rollcage_types::{Captured, Enforcement, IsolationLevel, LimitKind, Usage};
+    use rollcage_types::{Captured, Enforcement, ExecRequest, IsolationLevel, LimitKind, Usage};
     use tokio::sync::Notify;
 
     use super::*;
@@ -181,12 +178,12 @@ mod tests {
             ending: Result<Termination, &'static str>,
             may_end: impl Future<Output = ()>,
         ) -> Result<Arc<ExecOutcome>, &'static str> {
-            let compile = |_request| async {
+            let compile = || async {
                 self.compiled.fetch_add(1, Ordering::Relaxed);
                 may_end.await;
                 ending.map(|termination| outcome(name, termination))
             };
-            self.cache.outcome_of(ExecRequest::new([name]), compile).await
+            self.cache.outcome_of(CompileKey::new(&[], &ExecRequest::new([name])), compile).await
         }
 
         async fn ask_at_once(&self, name: &str) {
