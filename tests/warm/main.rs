@@ -10,3 +10,4 @@ mod pool;
 mod prepared;
 mod refusals;
 mod same;
+mod spares;

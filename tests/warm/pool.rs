@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rollcage_language::{Language, LanguageSet, SelfTestRun};
+use rollcage_language::{Language, LanguageSet, SelfTestRun, Warm};
 use rollcage_sandbox::{Cancel, Host, HostConfig, Mismatch};
-use rollcage_types::{ByteSize, ExecOutcome, ExecRequest, IsolationLevel, Start};
+use rollcage_types::{ByteSize, ExecOutcome, ExecRequest, FileEntry, IsolationLevel, LimitOverrides, Start};
 use rollcage_warm::{Bounds, ColdReason, Pool};
 
 use crate::harness::{has_module, host_of, kill_python_below, wait_until};
@@ -65,26 +65,102 @@ fn programs_are_run_cold_until_the_interpreter_waits() {
     assert_eq!((kept.language.as_str(), kept.preload, kept.forks), ("python", None, 1));
 }
 
+/// The files that a program of `language` is run from.
+fn files(pool: &Pool, language: &Arc<Language>, source: &str) -> Result<Vec<FileEntry>, Box<ExecOutcome>> {
+    let source = vec![language.source_file(source.as_bytes())];
+    let Some(request) = language.compile_request(source.clone()) else { return Ok(source) };
+    let compiled = pool.compile(language, &request, &Cancel::new()).unwrap();
+    if compiled.termination.is_success() { Ok(compiled.files) } else { Err(Box::new(compiled)) }
+}
+
 #[test]
-fn every_built_in_recipe_makes_an_interpreter_whose_programs_pass_the_self_tests() {
+fn every_built_in_recipe_passes_the_self_tests() {
     let Some(pool) = pool() else { return };
-    for language in LanguageSet::built_in().iter().filter(|language| language.warm.is_some()) {
-        if pool.await_ready(language, None).is_err() {
-            let is_there = std::path::Path::new("/usr/bin").join(&language.toolchain[0]).exists();
-            assert!(!is_there, "no interpreter of `{}` can be kept ready", language.name);
-            eprintln!("skipped: no {}", language.toolchain[0]);
+    for language in LanguageSet::built_in().iter().filter(|language| language.root.is_none()) {
+        let Some(warm) = &language.warm else { continue };
+        let missing = language.toolchain.iter().find(|name| {
+            !["/usr/bin", "/usr/local/bin"].iter().any(|path| std::path::Path::new(path).join(name).exists())
+        });
+        if let Some(missing) = missing {
+            eprintln!("skipped: no {missing}");
             continue;
         }
         for test in &language.tests {
-            let mut request = request(language, &test.program);
-            request.stdin = test.stdin.as_bytes().into();
-            request.limits = language.run_limits(&test.limits);
-            let outcome = run_request(&pool, language, &request);
-            assert_eq!(outcome.start, Start::Fork, "{} {}", language.name, test.name);
+            let run = match files(&pool, language, &test.program) {
+                Err(failed) => {
+                    test.check(SelfTestRun::CompileFailed(&failed))
+                        .unwrap_or_else(|why| panic!("{}: {why}", test.name));
+                    continue;
+                }
+                Ok(files) => ExecRequest {
+                    stdin: test.stdin.as_bytes().into(),
+                    limits: language.run_limits(&test.limits),
+                    ..language.run_request(files)
+                },
+            };
+            pool.await_ready(language, None)
+                .unwrap_or_else(|why| panic!("{}: {}", language.name, why.as_str()));
+            let outcome = run_request(&pool, language, &run);
             let as_expected = test.check(SelfTestRun::Ran(&outcome));
             as_expected.unwrap_or_else(|why| panic!("{} {}: {why}", language.name, test.name));
+            let expected = match warm {
+                Warm::Fork(_) => Start::Fork,
+                // Those that wait have the usual limits.
+                Warm::Spare(_) if test.limits == LimitOverrides::default() => Start::Spare,
+                Warm::Spare(_) => Start::Cold,
+            };
+            assert_eq!(outcome.start, expected, "{} {}", language.name, test.name);
         }
     }
+}
+
+#[test]
+fn spares_are_made_again_as_they_are_used() {
+    let Some(pool) = pool() else { return };
+    let text = "prompt: p\nfilename: snippet\nexecute: cat snippet\ntoolchain: [cat]\nwarm: {kind: spare, spares: 3}\n";
+    let cat = Language::parse("cat.yaml", text).unwrap();
+    assert_eq!(start_of(&pool, &cat, "a"), Start::Cold);
+    for _ in 0..3 {
+        pool.await_ready(&cat, None).unwrap();
+        let [kept] = pool.kept().try_into().unwrap();
+        assert_eq!((kept.language.as_str(), kept.spares), ("cat", 3));
+        for _ in 0..3 {
+            assert_eq!(start_of(&pool, &cat, "a"), Start::Spare);
+        }
+    }
+    let counts = pool.counts();
+    assert_eq!((counts.spares, counts.cold_for(ColdReason::Starting)), (9, 1));
+}
+
+#[test]
+fn spares_that_do_not_wait_are_given_up() {
+    let Some(pool) = pool() else { return };
+    let text = "prompt: p\nfilename: snippet\nexecute: \"true\"\ntoolchain: [cat]\nwarm: {kind: spare}\n";
+    let language = Language::parse("none.yaml", text).unwrap();
+    assert_eq!(pool.await_ready(&language, None), Err(ColdReason::Refused));
+    assert_eq!(start_of(&pool, &language, "a"), Start::Cold);
+    assert_eq!(pool.counts().cold_for(ColdReason::Refused), 1);
+}
+
+#[test]
+fn unused_and_outdated_spares_go() {
+    let directory = tempfile::tempdir().unwrap();
+    let text = format!(
+        "prompt: p\nfilename: snippet\nexecute: cat snippet\ntoolchain: [cat]\nwarm: {{kind: spare, watches: [{}]}}\n",
+        directory.path().display()
+    );
+    let cat = Language::parse("cat.yaml", &text).unwrap();
+    let Some(pool) = pool() else { return };
+    pool.await_ready(&cat, None).unwrap();
+    std::fs::write(directory.path().join("new"), "").unwrap();
+    wait_until("the change is noticed", || {
+        let _ran = start_of(&pool, &cat, "a");
+        pool.counts().outdated == 1
+    });
+    let bounds = Bounds { idle: Duration::from_millis(1), ..Bounds::of_machine() };
+    let Some(pool) = pool_within(bounds) else { return };
+    pool.await_ready(&cat, None).unwrap();
+    wait_until("they are given up", || pool.kept().is_empty());
 }
 
 #[test]
@@ -155,7 +231,7 @@ fn variables_that_many_programs_have_get_an_interpreter_of_their_own() {
 
 fn kill_the_only_one(pool: &Pool) {
     let [kept] = pool.kept().try_into().unwrap();
-    kill_python_below(kept.process_id);
+    kill_python_below(kept.process_id.unwrap());
 }
 
 #[test]

@@ -137,7 +137,8 @@ fn init(control: BorrowedFd<'_>, level: IsolationLevel) -> Result<(), LauncherEr
         rustix::system::sethostname(b"cage").map_err(call("set the cages' host name"))?;
         let uids: Vec<u32> = intake.slots.iter().map(|(setup, _)| setup.uid).collect();
         let order = &intake.order;
-        let template = Template { level, root: &order.directory, order, uids: &uids };
+        let library = intake.descriptors.first().filter(|_| order.spares).map(OwnedFd::as_fd);
+        let template = Template { level, root: &order.directory, order, uids: &uids, library };
         template.enter().map_err(LauncherError::Template)?;
     }
     match &intake.order.fork_server {

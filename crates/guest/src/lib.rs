@@ -28,5 +28,8 @@ mod wire;
 /// Where programs find what was prepared for their compilers, where their host has such a directory.
 pub const PREPARED_PATH: &str = "/ws/prepared";
 
+/// Where programs that are executed ahead find the library that stops them, where their host has such programs.
+pub const SPARE_LIBRARY_PATH: &str = "/ws/spare.so";
+
 pub use launcher::{LAUNCHER_ARGUMENT, main_if_asked};
 pub use rollcage_sys::child::{ResourceLimit, Stage, WORKSPACE_DESCRIPTOR};

@@ -6,7 +6,7 @@
 use std::ffi::CString;
 use std::fs;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
@@ -20,10 +20,10 @@ use rustix::mount::{
 };
 use rustix::process::{chdir, pivot_root};
 
-use crate::PREPARED_PATH;
 use crate::base;
 use crate::host_files::{HOST_TREES, is_wanted_in_etc};
 use crate::protocol::Order;
+use crate::{PREPARED_PATH, SPARE_LIBRARY_PATH};
 
 /// Devices a program may open: name, major, minor. See Documentation/admin-guide/devices.txt.
 const DEVICES: [(&str, u32, u32); 5] =
@@ -67,6 +67,8 @@ pub(crate) struct Template<'a> {
     pub(crate) order: &'a Order,
     /// They get a name in `/etc/passwd`.
     pub(crate) uids: &'a [u32],
+    /// What programs find at [`SPARE_LIBRARY_PATH`].
+    pub(crate) library: Option<BorrowedFd<'a>>,
 }
 
 impl Template<'_> {
@@ -104,6 +106,12 @@ impl Template<'_> {
         // Compilers do without what the launcher's user may not reach.
         if let Some(prepared) = self.order.prepared.as_ref().filter(|prepared| prepared.is_dir()) {
             shown.show(prepared, &root.join(PREPARED_PATH.trim_start_matches('/')))?;
+        }
+        if let Some(library) = self.library {
+            let to = root.join(SPARE_LIBRARY_PATH.trim_start_matches('/'));
+            let from = format!("/proc/self/fd/{}", library.as_raw_fd());
+            fs::copy(from, &to).map_err(at("copy the library to", &to))?;
+            fs::set_permissions(&to, fs::Permissions::from_mode(0o755)).map_err(at("open up", &to))?;
         }
         for name in server.iter().flat_map(|server| &server.files) {
             let file = root.join("ws/work").join(name);

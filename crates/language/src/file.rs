@@ -189,7 +189,7 @@ impl LanguageFile {
                 SessionValue::Bash => SessionKind::Bash,
             }),
             prepare: self.prepare.map(PrepareSection::into_prepare),
-            warm: self.warm.map(WarmSection::into_warm),
+            warm: self.warm.map(|WarmSection(warm)| warm),
             tests: self.tests.into_iter().map(TestSection::into_test).collect(),
             compile,
             execute,

@@ -30,4 +30,4 @@ pub use root::{Fixup, FixupChange, RootRecipe};
 pub use self_test::{Expected, Mismatch, SelfTest, SelfTestRun};
 pub use set::LanguageSet;
 pub use test_code::{Library, TestCode};
-pub use warm::{ForkRecipe, Preload, StopAt, Warm};
+pub use warm::{ForkRecipe, Preload, SpareRecipe, StopAt, Warm};

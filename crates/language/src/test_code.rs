@@ -54,7 +54,11 @@ impl Language {
             language.artefacts = artefacts;
         }
         language.compile = compile.or(language.compile);
-        language.execute = execute.unwrap_or(language.execute);
+        if let Some(execute) = execute {
+            language.execute = execute;
+            // What is kept ready opens the program of another command.
+            language.warm = None;
+        }
         language.env_vars.retain(|(name, _)| env_vars.iter().all(|(other, _)| other != name));
         language.env_vars.extend(env_vars);
         language.env_vars.sort();

@@ -2,12 +2,16 @@
 //!
 //! Owns what a recipe says, and which preload a program is given. Leaves keeping interpreters ready to `rollcage-warm`.
 
-use rollcage_types::ByteSize;
+use rollcage_types::{ByteSize, RelativePath};
 use serde::Deserialize;
 
 use crate::imports::imported_modules;
 use crate::scalar::{AbsolutePath, Name, Parsed, VariableName, Words};
 
+/// Spares that wait, unless the file says otherwise.
+const SPARES: u32 = 2;
+/// More would be better served by something else.
+const SPARES_MAX: u32 = 64;
 /// Memory of an interpreter that waits, unless the file says otherwise.
 const MEMORY: ByteSize = ByteSize::gib(1);
 
@@ -16,6 +20,25 @@ const MEMORY: ByteSize = ByteSize::gib(1);
 pub enum Warm {
     /// It stops where it opens the program's file, and every program is a copy of it.
     Fork(ForkRecipe),
+    /// Some are executed ahead, and each waits where it opens the program's file for the one program that it runs.
+    Spare(SpareRecipe),
+}
+
+/// How an interpreter is executed ahead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpareRecipe {
+    /// The call at which it is stopped.
+    pub stop: StopAt,
+    /// The file that it opens, if that is not the program's source: what a compiler made of it, say.
+    pub opens: Option<RelativePath>,
+    /// The executable that opens the file, where the command starts another.
+    pub executable: Option<String>,
+    /// Files that it looks for before it opens the program's.
+    pub not_beside: Vec<RelativePath>,
+    /// How many wait at once.
+    pub spares: u32,
+    /// Files and directories beside the toolchain's programs whose change makes it outdated.
+    pub watches: Vec<String>,
 }
 
 /// How an interpreter becomes a fork server.
@@ -91,8 +114,12 @@ impl Preload {
 }
 
 #[derive(Deserialize)]
+#[serde(try_from = "WarmFields")]
+pub(crate) struct WarmSection(pub(crate) Warm);
+
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct WarmSection {
+struct WarmFields {
     kind: Kind,
     #[serde(default)]
     stop: StopAt,
@@ -109,12 +136,17 @@ pub(crate) struct WarmSection {
     #[serde(default)]
     watches: Vec<Parsed<AbsolutePath>>,
     memory: Option<Parsed<ByteSize>>,
+    opens: Option<Parsed<RelativePath>>,
+    #[serde(default)]
+    not_beside: Vec<Parsed<RelativePath>>,
+    spares: Option<u32>,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Copy, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Kind {
     Fork,
+    Spare,
 }
 
 #[derive(Deserialize)]
@@ -125,10 +157,26 @@ struct PreloadSection {
     code: Option<String>,
 }
 
-impl WarmSection {
-    pub(crate) fn into_warm(self) -> Warm {
-        let Kind::Fork = self.kind;
-        Warm::Fork(ForkRecipe {
+impl TryFrom<WarmFields> for WarmSection {
+    type Error = String;
+
+    fn try_from(fields: WarmFields) -> Result<Self, String> {
+        match fields.kind {
+            Kind::Fork => fields.into_fork().map(Warm::Fork).map(Self),
+            Kind::Spare => fields.into_spare().map(Warm::Spare).map(Self),
+        }
+    }
+}
+
+impl WarmFields {
+    fn into_fork(self) -> Result<ForkRecipe, String> {
+        let of_spares = [
+            ("opens", self.opens.is_some()),
+            ("not_beside", !self.not_beside.is_empty()),
+            ("spares", self.spares.is_some()),
+        ];
+        refuse(of_spares, "fork")?;
+        Ok(ForkRecipe {
             stop: self.stop,
             passes: self.passes,
             point: self.point.map(|Parsed(path)| path.0),
@@ -139,6 +187,38 @@ impl WarmSection {
             watches: self.watches.into_iter().map(|Parsed(path)| path.0).collect(),
             memory: self.memory.map_or(MEMORY, Parsed::value),
         })
+    }
+
+    fn into_spare(self) -> Result<SpareRecipe, String> {
+        let of_forks = [
+            ("passes", self.passes > 0),
+            ("point", self.point.is_some()),
+            ("start_vars", !self.start_vars.is_empty()),
+            ("not_with", !self.not_with.is_empty()),
+            ("preloads", !self.preloads.is_empty()),
+            ("memory", self.memory.is_some()),
+        ];
+        refuse(of_forks, "spare")?;
+        let spares = self.spares.unwrap_or(SPARES);
+        if !(1..=SPARES_MAX).contains(&spares) {
+            return Err(format!("`spares` is {spares}, and must be from 1 to {SPARES_MAX}"));
+        }
+        Ok(SpareRecipe {
+            stop: self.stop,
+            opens: self.opens.map(Parsed::value),
+            executable: self.executable.map(|Parsed(path)| path.0),
+            not_beside: self.not_beside.into_iter().map(Parsed::value).collect(),
+            spares,
+            watches: self.watches.into_iter().map(|Parsed(path)| path.0).collect(),
+        })
+    }
+}
+
+/// Refuses the first key that is there and has no meaning for this kind.
+fn refuse<const N: usize>(keys: [(&str, bool); N], kind: &str) -> Result<(), String> {
+    match keys.into_iter().find(|(_, is_there)| *is_there) {
+        None => Ok(()),
+        Some((key, _)) => Err(format!("`{key}` has no meaning where `kind` is `{kind}`")),
     }
 }
 
@@ -156,10 +236,10 @@ mod tests {
 
     fn recipe(section: &str) -> crate::ForkRecipe {
         let text = format!("prompt: p\nfilename: a.x\nexecute: x a.x\nwarm: {section}\n");
-        let Some(Warm::Fork(recipe)) = Language::parse("lang.yaml", &text).unwrap().warm else {
-            unreachable!("there is but one kind")
-        };
-        recipe
+        match Language::parse("lang.yaml", &text).unwrap().warm {
+            Some(Warm::Fork(recipe)) => recipe,
+            other => unreachable!("{other:?}"),
+        }
     }
 
     #[test]
@@ -178,6 +258,9 @@ mod tests {
             ("{kind: fork, stopp: read}", "unknown key `stopp`"),
             ("{stop: open}", "missing key `kind`"),
             ("{kind: fork, point: here}", "`here` is not an absolute path"),
+            ("{kind: fork, spares: 2}", "`spares` has no meaning where `kind` is `fork`"),
+            ("{kind: spare, preloads: [{name: a, imports: [b]}]}", "`preloads` has no meaning"),
+            ("{kind: spare, spares: 0}", "`spares` is 0, and must be from 1 to 64"),
         ] {
             let text = format!("prompt: p\nfilename: a.x\nexecute: x a.x\nwarm: {section}\n");
             let error = Language::parse("lang.yaml", &text).unwrap_err();

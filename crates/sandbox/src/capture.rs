@@ -33,6 +33,11 @@ impl Stream {
         }
     }
 
+    /// Keeps what `plan` says of all that comes; nothing may have come yet.
+    pub(crate) fn keep(&mut self, plan: &CapturePlan) {
+        (self.head_max, self.tail_max) = (plan.head.as_usize(), plan.tail.as_usize());
+    }
+
     /// Bytes seen so far.
     pub(crate) const fn total(&self) -> u64 {
         self.total

@@ -88,6 +88,8 @@ pub struct HostConfig {
     /// A directory that programs find at [`crate::PREPARED_PATH`], for reading only; what comes into it later too. Level
     /// process has no mounts, and shows none.
     pub prepared: Option<PathBuf>,
+    /// Whether programs can be executed ahead: see [`crate::Spare`].
+    pub spares: bool,
     /// What to start as the launcher.
     pub launcher: LauncherProgram,
 }
@@ -114,6 +116,7 @@ impl HostConfig {
             tree: RootTree::HostToolchains,
             base: None,
             prepared: None,
+            spares: false,
             launcher: LauncherProgram::CurrentExecutable,
         }
     }

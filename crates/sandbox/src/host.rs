@@ -19,6 +19,7 @@ use crate::cgroup::{Hierarchy, SlotCgroup};
 use crate::config::{Accounting, HostConfig, LauncherProgram, RootTree};
 use crate::enforcement::{Facts, enforcement};
 use crate::error::{HostError, SandboxError};
+use crate::fork_server::library;
 use crate::furnish::{self, Setting};
 use crate::launch::{Launcher, Recruit};
 use crate::lease::{Block, LOCKS_OF_ROOT, SLOTS_MAX};
@@ -50,12 +51,14 @@ pub struct Host {
 /// What every launcher of a host is made of.
 #[derive(Debug)]
 struct Makings {
+    config: HostConfig,
     level: IsolationLevel,
     program: LauncherProgram,
     tree: RootTree,
     /// What workspaces start as views, or where there are no mounts as copies, of.
     base: Option<PathBuf>,
     prepared: Option<PathBuf>,
+    spares: bool,
     /// The template's mount point, or where slots' directories lie.
     directory: PathBuf,
     hierarchy: Option<Hierarchy>,
@@ -105,11 +108,13 @@ impl Host {
         let slots =
             (0..config.slots).map(|index| maker.slot(&block, index)).collect::<Result<VecDeque<_>, _>>()?;
         let makings = Makings {
+            config: config.clone(),
             level,
             program: config.launcher.clone(),
             tree: config.tree.clone(),
             base,
             prepared,
+            spares: config.spares,
             directory,
             announced,
             uids: slots.iter().map(|slot| slot.fixture.uid).collect(),
@@ -117,7 +122,9 @@ impl Host {
             servers: AtomicU64::new(0),
         };
         let order = makings.order(None);
-        let recruit = makings.recruit(&order, &[], user, &start_clock);
+        let library =
+            config.spares.then(library::file).transpose().map_err(system("make the preloaded library"))?;
+        let recruit = makings.recruit(&order, library.as_slice(), user, &start_clock);
         let launcher = Launcher::start_plain(&recruit)?;
         let facts = Facts {
             level,
@@ -164,7 +171,17 @@ impl Host {
         let mut lease = self.lease(launcher, wiring);
         let slot = lease.slot();
         slot.settle_with(launcher)?;
-        let setting = Setting {
+        let setting = self.setting(launcher, start);
+        let index = slot.fixture.index;
+        let mut seat = launcher.take_seat(index);
+        let outcome = supervise::run(&setting, &mut Place { slot, seat: &mut seat }, request, cancel);
+        launcher.put_back(index, seat);
+        outcome
+    }
+
+    /// What all runs by this launcher share.
+    pub(crate) fn setting<'a>(&'a self, launcher: &'a Launcher, start: Start) -> Setting<'a> {
+        Setting {
             level: self.makings.level,
             start,
             control: launcher.control(),
@@ -178,17 +195,27 @@ impl Host {
             processors: self.processors,
             start_clock: &self.start_clock,
             enforcement: &self.enforcement,
-        };
-        let index = slot.fixture.index;
-        let mut seat = launcher.take_seat(index);
-        let outcome = supervise::run(&setting, &mut Place { slot, seat: &mut seat }, request, cancel);
-        launcher.put_back(index, seat);
-        outcome
+        }
+    }
+
+    /// The launcher of programs that are executed.
+    pub(crate) const fn launcher(&self) -> &Arc<Launcher> {
+        &self.launcher
+    }
+
+    /// Whether control groups keep the accounts of its runs.
+    pub const fn has_groups(&self) -> bool {
+        self.makings.hierarchy.is_some()
     }
 
     /// What confines every run of this host.
     pub const fn enforcement(&self) -> &Arc<Enforcement> {
         &self.enforcement
+    }
+
+    /// How it was set up.
+    pub const fn config(&self) -> &HostConfig {
+        &self.makings.config
     }
 
     /// How many cages may be alive at once.
@@ -249,6 +276,21 @@ impl Host {
         }
     }
 
+    /// A slot for a cage without a network, if one is free.
+    pub(crate) fn take_slot(&self) -> Option<Slot> {
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let fits = |slot: &Slot| self.launcher.seat_is(slot.fixture.index, |seat| seat.suits(Wiring::Sealed));
+        let fitting = free.iter().position(fits).unwrap_or(0);
+        free.remove(fitting)
+    }
+
+    /// Gives a slot back.
+    pub(crate) fn give_back(&self, slot: Slot) {
+        // At the back, so that a slot rests longest and its last cage has time to go.
+        self.free.lock().unwrap_or_else(PoisonError::into_inner).push_back(slot);
+        self.freed.notify_one();
+    }
+
     /// The slot that has rested longest, of those whose seat suits a cage of this kind if there are any.
     fn lease(&self, launcher: &Launcher, wiring: Wiring) -> Lease<'_> {
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
@@ -276,6 +318,7 @@ impl Makings {
             },
             base: self.base.clone(),
             prepared: self.prepared.clone(),
+            spares: self.spares && fork_server.is_none(),
             fork_server,
         }
     }
@@ -307,9 +350,7 @@ impl Lease<'_> {
 impl Drop for Lease<'_> {
     fn drop(&mut self) {
         if let Some(slot) = self.slot.take() {
-            // At the back, so that a slot rests longest and its last cage has time to go.
-            self.host.free.lock().unwrap_or_else(PoisonError::into_inner).push_back(slot);
-            self.host.freed.notify_one();
+            self.host.give_back(slot);
         }
     }
 }

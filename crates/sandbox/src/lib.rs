@@ -26,6 +26,7 @@ mod probe;
 mod reports;
 mod seat;
 mod slot;
+mod spare;
 mod supervise;
 mod workspace;
 
@@ -38,3 +39,4 @@ pub use probe::{Finding, HostReport, LevelReport, probe};
 pub use rollcage_guest::protocol::Refusal;
 pub use rollcage_guest::{PREPARED_PATH, Stage, main_if_asked as launcher_main_if_asked};
 pub use rollcage_sys::heap::limit_heaps;
+pub use spare::{Spare, SpareError, SpareSpec};

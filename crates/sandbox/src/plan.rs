@@ -64,7 +64,7 @@ pub(crate) fn encode(
     let name = request.argv.first().filter(|name| !name.is_empty()).ok_or(SandboxError::NoProgram)?;
     // A copy of an interpreter has been executed already.
     let (paths, arguments, variables) = match setting.start {
-        Start::Cold => {
+        Start::Cold | Start::Spare => {
             let temporary = fixture.directory.as_ref().map(|own| own.tmp_path());
             let variables = variables(&request.env_vars, temporary.as_deref());
             (candidates(name), request.argv.iter().map(String::as_str).collect(), variables)
@@ -77,7 +77,7 @@ pub(crate) fn encode(
         programs: &paths.iter().map(String::as_str).collect::<Vec<_>>(),
         arguments: &arguments,
         variables: &variables,
-        resource_limits: &resource_limits(&request.limits, setting.backstops),
+        resource_limits: &resource_limits(&request.limits, setting.backstops, setting.start),
         cgroup_entry: entry,
         disk_bytes: workspace::size(&request.limits),
         listeners: &listeners.iter().map(|(_, listener)| *listener).collect::<Vec<_>>(),
@@ -130,17 +130,25 @@ pub(crate) fn listeners(network: &NetworkAccess) -> Vec<(usize, Listener)> {
     listeners
 }
 
+/// A backstop in whole seconds; the limit proper is the tree's, read from its cgroup.
+pub(crate) fn cpu_seconds(limits: &Limits) -> u64 {
+    limits.cpu_time.as_secs() + 2
+}
+
 /// Per-process limits. Memory is not among them unless nothing else limits it: RLIMIT_AS breaks runtimes that reserve
 /// address space, and RLIMIT_DATA counts what is never touched.
-fn resource_limits(limits: &Limits, backstops: Backstops) -> Vec<ResourceLimit> {
+fn resource_limits(limits: &Limits, backstops: Backstops, start: Start) -> Vec<ResourceLimit> {
     let both = |resource: libc::__rlimit_resource_t, value: u64| ResourceLimit {
         resource,
         soft: value,
         hard: value,
         ..ResourceLimit::default()
     };
-    // A backstop in whole seconds; the limit proper is the tree's, read from its cgroup.
-    let cpu_seconds = limits.cpu_time.as_secs() + 2;
+    let cpu_seconds = match start {
+        Start::Cold | Start::Fork => cpu_seconds(limits),
+        // It lowers this itself once it goes on.
+        Start::Spare => libc::RLIM_INFINITY,
+    };
     let mut all = vec![
         both(libc::RLIMIT_CPU, cpu_seconds),
         both(libc::RLIMIT_FSIZE, limits.file_size.as_u64()),

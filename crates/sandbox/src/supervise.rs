@@ -3,6 +3,7 @@
 //! One loop waits on the cage's socket, both output pipes, the input pipe and the caller's cancellation, until the
 //! earliest deadline. Both pipes are drained at once, so a program that fills one never blocks the other.
 
+use std::ffi::CStr;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use rollcage_types::{
     ByteSize, ExecOutcome, ExecRequest, IsolationLevel, LimitKind, Limits, NetworkLog, Start, Usage,
 };
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{AtFlags, statat, unlinkat};
 use rustix::io::Errno;
 use rustix::time::{ClockId, clock_gettime};
 
@@ -49,12 +51,24 @@ pub(crate) fn run(
         return Err(SandboxError::NoNetwork { level: request.network.level().as_str() });
     }
     place.seat.ready(setting.control, wiring)?;
-    let outcome =
-        Run::start(setting, place, request).and_then(|run| run.supervise(setting, place, request, cancel));
+    let outcome = Run::start(setting, place, request).and_then(|mut run| {
+        run.feed(&request.stdin)?;
+        run.supervise(setting, place, request, cancel)
+    });
     if outcome.is_err() {
         place.seat.abandon(setting.control);
     }
     outcome
+}
+
+/// Has a program executed that waits for its input, and for all else of its request but what `request` says.
+pub(crate) fn execute_ahead(
+    setting: &Setting<'_>,
+    place: &mut Place<'_>,
+    request: &ExecRequest,
+) -> Result<Run, SandboxError> {
+    place.seat.ready(setting.control, Wiring::Sealed)?;
+    Run::start(setting, place, request).inspect_err(|_| place.seat.abandon(setting.control))
 }
 
 fn group(error: GroupError) -> SandboxError {
@@ -67,7 +81,9 @@ fn now() -> Duration {
     Duration::new(now.tv_sec.cast_unsigned(), u32::try_from(now.tv_nsec).unwrap_or(0))
 }
 
-struct Run {
+/// A run in progress.
+#[derive(Debug)]
+pub(crate) struct Run {
     workspace: Workspace,
     stdin: Option<OwnedFd>,
     /// How much of the request's input has been written.
@@ -79,6 +95,8 @@ struct Run {
     sent_at: Duration,
     /// When the program was executed, once a deadline made it worth knowing.
     started_at: Option<Duration>,
+    /// When it went on, if it was executed ahead.
+    went_on_at: Option<Duration>,
     /// When output last came.
     heard_at: Duration,
     /// When the tree's accounts are worth looking at again.
@@ -121,7 +139,7 @@ impl Run {
         let descriptors: Vec<_> = streams.into_iter().chain([work, tmp]).chain(cgroups).collect();
         seat.send(&message, &descriptors)?;
         let sent_at = now();
-        let mut run = Self {
+        Ok(Self {
             workspace,
             stdin: Some(stdin),
             stdin_written: 0,
@@ -130,6 +148,7 @@ impl Run {
             asked_at: sent_at,
             sent_at,
             started_at: None,
+            went_on_at: None,
             heard_at: sent_at,
             look_at: sent_at + slot.accounts.first_look(&request.limits, setting.processors),
             measure_at: sent_at,
@@ -138,9 +157,66 @@ impl Run {
             closing_at: None,
             reaped: false,
             relay: None,
-        };
-        run.feed(&request.stdin)?;
-        Ok(run)
+        })
+    }
+
+    /// Waits until a program that was executed ahead has made `sign`, or nothing waits for it any more, or it is too late;
+    /// an error if it came to its end instead.
+    pub(crate) fn await_sign(
+        &self,
+        seat: &mut Seat,
+        sign: &CStr,
+        time: Duration,
+        is_wanted: impl Fn() -> bool,
+    ) -> Result<bool, SandboxError> {
+        /// Looked for this often: nobody says when a file is made.
+        const LOOK_INTERVAL: Timespec = Timespec { tv_sec: 0, tv_nsec: 1_000_000 };
+        let began = now();
+        while statat(self.workspace.directory(), sign, AtFlags::SYMLINK_NOFOLLOW).is_err() {
+            if !Self::is_silent(seat)? {
+                return Err(SandboxError::StubLost);
+            }
+            if now().saturating_sub(began) > time || !is_wanted() {
+                return Ok(false);
+            }
+            let mut heard = [PollFd::from_borrowed_fd(seat.socket(), PollFlags::IN)];
+            match poll(&mut heard, Some(&LOOK_INTERVAL)) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(errno) => return Err(system("wait for the cage")(errno)),
+            }
+        }
+        unlinkat(self.workspace.directory(), sign, AtFlags::empty()).map_err(system("remove a sign"))?;
+        Ok(true)
+    }
+
+    /// Whether nothing has been heard of a program that was executed ahead. Whatever is heard, it does not wait.
+    pub(crate) fn is_silent(seat: &mut Seat) -> Result<bool, SandboxError> {
+        match seat.next_report()? {
+            None => Ok(true),
+            Some(Report::Failed { stage, errno }) => Err(SandboxError::Cage { stage, source: errno.into() }),
+            Some(Report::Waiting | Report::Listening | Report::Ended(_) | Report::Reaped { .. }) => Ok(false),
+        }
+    }
+
+    /// Gives a program that was executed ahead the rest of its request, and supervises it from there on.
+    pub(crate) fn go_on(
+        mut self,
+        setting: &Setting<'_>,
+        place: &mut Place<'_>,
+        request: &ExecRequest,
+        cancel: &Cancel,
+    ) -> Result<ExecOutcome, SandboxError> {
+        self.workspace.place(&request.files, &request.limits)?;
+        place.slot.accounts.restart_clock().map_err(group)?;
+        for stream in [&mut self.stdout, &mut self.stderr] {
+            stream.keep(&request.capture);
+        }
+        let now = now();
+        (self.asked_at, self.sent_at, self.heard_at, self.measure_at) = (now, now, now, now);
+        (self.started_at, self.went_on_at) = (Some(now), Some(now));
+        self.look_at = now + place.slot.accounts.first_look(&request.limits, setting.processors);
+        self.feed(&request.stdin)?;
+        self.supervise(setting, place, request, cancel)
     }
 
     fn supervise(
@@ -367,7 +443,11 @@ impl Run {
 
     fn hear(&mut self, report: Report, request: &ExecRequest) -> Result<(), SandboxError> {
         match report {
-            Report::Ended(ended) => {
+            Report::Ended(mut ended) => {
+                if let Some(went_on_at) = self.went_on_at {
+                    let at = u64::try_from(went_on_at.as_nanos()).unwrap_or(u64::MAX);
+                    ended.started_ns = ended.started_ns.max(at);
+                }
                 self.ended = Some(ended);
                 self.closing_at.get_or_insert_with(now);
             }

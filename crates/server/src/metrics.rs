@@ -188,6 +188,12 @@ impl Collector for WarmStarts {
             None,
             MetricType::Counter,
         )?)?;
+        ConstCounter::new(sum(&|counts| counts.spares)).encode(encoder.encode_descriptor(
+            "spare_starts",
+            "Programs that had been executed ahead",
+            None,
+            MetricType::Counter,
+        )?)?;
         let help = "Programs started cold in languages with warm starts, by reason";
         let mut cold = encoder.encode_descriptor("cold_starts", help, None, MetricType::Counter)?;
         for reason in ColdReason::ALL {

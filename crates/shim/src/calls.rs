@@ -16,7 +16,8 @@ use rollcage_guest::protocol::Refusal;
 
 use crate::point;
 use crate::raw;
-use crate::settings::{Settings, Stop};
+use crate::settings::{Role, Settings, Stop};
+use crate::spare;
 
 /// Every call goes on as it came.
 const PASSING: u8 = 0;
@@ -59,7 +60,12 @@ unsafe fn awaited(directory: c_int, path: *const c_char) -> Option<(&'static Set
     }
     let name = settings.point(name)?;
     if raw::own_pid() != settings.pid {
-        point::refuse(settings, Refusal::OtherProcess, i64::from(raw::own_pid()));
+        match settings.role {
+            Role::Server { .. } => {
+                point::refuse(settings, Refusal::OtherProcess, i64::from(raw::own_pid()));
+            }
+            Role::Spare { .. } => return None,
+        }
     }
     let passes =
         STATE.load(Ordering::Relaxed) == ARMED && PASSED.fetch_add(1, Ordering::Relaxed) < settings.passes;
@@ -82,7 +88,7 @@ unsafe fn open_by<T>(
     let Some((settings, name)) = (unsafe { awaited(directory, path) }) else { return open(path) };
     match settings.stop {
         Stop::Open => {
-            serve(settings, None);
+            stop(settings, None);
             open(name.as_ptr())
         }
         Stop::Read => {
@@ -101,20 +107,31 @@ fn before_reading(fd: c_int) {
     }
     let Some(settings) = SETTINGS.get() else { return };
     if raw::own_pid() != settings.pid {
-        point::refuse(settings, Refusal::OtherProcess, i64::from(raw::own_pid()));
+        match settings.role {
+            Role::Server { .. } => {
+                point::refuse(settings, Refusal::OtherProcess, i64::from(raw::own_pid()));
+            }
+            Role::Spare { .. } => return,
+        }
     }
-    serve(settings, Some(fd));
+    stop(settings, Some(fd));
     if raw::replace_by(settings.path(), fd).is_err() {
         // Without it the empty file that the server had would be run.
         raw::exit(127);
     }
 }
 
-fn serve(settings: &'static Settings, open: Option<c_int>) {
-    if STATE.swap(SERVING, Ordering::Relaxed) == SERVING {
-        point::refuse(settings, Refusal::AskedTwice, 0);
+fn stop(settings: &'static Settings, open: Option<c_int>) {
+    match settings.role {
+        Role::Server { socket } => {
+            if STATE.swap(SERVING, Ordering::Relaxed) == SERVING {
+                point::refuse(settings, Refusal::AskedTwice, 0);
+            }
+            point::stop(settings, socket, open);
+        }
+        // A second thread that comes here waits too.
+        Role::Spare { seconds } => spare::wait(seconds),
     }
-    point::stop(settings, open);
     STATE.store(PASSING, Ordering::Relaxed);
 }
 

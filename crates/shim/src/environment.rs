@@ -8,7 +8,7 @@ use core::ptr;
 
 use rollcage_guest::fork_server::{
     EXECUTABLE_VARIABLE, HIDDEN_VARIABLE, LIBRARIES_VARIABLE, PASSES_VARIABLE, POINT_VARIABLE,
-    PRELOAD_VARIABLE, SOCKET_VARIABLE, STOP_VARIABLE,
+    PRELOAD_VARIABLE, SOCKET_VARIABLE, SPARE_VARIABLE, STOP_VARIABLE,
 };
 
 unsafe extern "C" {
@@ -34,6 +34,7 @@ pub(crate) fn remove_own() {
         POINT_VARIABLE,
         PRELOAD_VARIABLE,
         SOCKET_VARIABLE,
+        SPARE_VARIABLE,
         STOP_VARIABLE,
     ];
     let others = value(LIBRARIES_VARIABLE).map(|list| other_libraries(list.to_bytes()));

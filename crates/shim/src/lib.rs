@@ -9,6 +9,7 @@
 //! Between the clone and the return from the call this library allocates nothing and takes no lock; what an interpreter
 //! does in its own fork handlers is its own. What stays the same among all programs of one interpreter: the layout of the
 //! address space, stack guards, and the hash seed of languages that choose one when they start.
+//! A process that cannot be copied can be told to wait at that point instead, for a program of its own ([`spare`]).
 #![expect(unsafe_code, reason = "replaces functions of libc and calls the interpreter it is loaded into")]
 
 mod calls;
@@ -21,6 +22,7 @@ mod point;
 mod raw;
 mod settings;
 mod signals;
+mod spare;
 mod temporary;
 mod trial;
 

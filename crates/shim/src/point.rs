@@ -23,7 +23,7 @@ use crate::trial::{self, Trial};
 
 /// Says why there will be no server, and ends the process.
 pub(crate) fn refuse(settings: &Settings, reason: Refusal, detail: i64) -> ! {
-    match Handover::receive(settings.take_socket()) {
+    match settings.take_socket().and_then(Handover::receive) {
         Some(handover) => handover.refuse(reason, detail),
         None => raw::exit(1),
     }
@@ -31,7 +31,7 @@ pub(crate) fn refuse(settings: &Settings, reason: Refusal, detail: i64) -> ! {
 
 /// Makes cages until the supervisor is gone. Returns in each program's process, and only there. `open` is the program's
 /// file where that is open already.
-pub(crate) fn stop(settings: &Settings, open: Option<c_int>) {
+pub(crate) fn stop(settings: &Settings, socket: c_int, open: Option<c_int>) {
     let refused = |(reason, detail)| -> ! { refuse(settings, reason, detail) };
     if let Some(closed) = (0..=2).find(|fd| raw::flags(*fd, libc::F_GETFD).is_err()) {
         refused((Refusal::StandardStreams, i64::from(closed)));
@@ -43,10 +43,10 @@ pub(crate) fn stop(settings: &Settings, open: Option<c_int>) {
     // SAFETY: NULL stands for all streams.
     unsafe { libc::fflush(ptr::null_mut()) };
     check_process().unwrap_or_else(|reason| refused(reason));
-    let own = Own::take_stock(settings.socket, open).unwrap_or_else(|reason| refused(reason));
+    let own = Own::take_stock(socket, open).unwrap_or_else(|reason| refused(reason));
     let held = Held::take().unwrap_or_else(|errno| refused((Refusal::Signals, i64::from(errno))));
     environment::remove_listed(&settings.hidden);
-    let Some(handover) = Handover::receive(settings.take_socket()) else { raw::exit(1) };
+    let Some(handover) = settings.take_socket().and_then(Handover::receive) else { raw::exit(1) };
     let temporary = Directories::look();
     let here = Here { handover: Cell::new(Some(handover)), own, temporary };
     ASKED_FOR.store(ptr::from_ref(&here).cast_mut().cast(), Ordering::Relaxed);

@@ -77,6 +77,15 @@ pub(crate) fn close_range(first: c_int, last: c_int) -> Result<(), Errno> {
     if result < 0 { Err(errno()) } else { Ok(()) }
 }
 
+/// Makes an empty file, or finds one.
+pub(crate) fn make_file(path: &CStr) -> Result<(), Errno> {
+    let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_CLOEXEC;
+    // SAFETY: the path is NUL-terminated.
+    let fd = unsafe { libc::syscall(libc::SYS_openat, libc::AT_FDCWD, path.as_ptr(), flags, 0o600) };
+    close(c_int::try_from(fd).ok().filter(|fd| *fd >= 0).ok_or_else(errno)?);
+    Ok(())
+}
+
 /// mkdir(2), for the owner alone.
 pub(crate) fn make_directory(path: &CStr) -> Result<(), Errno> {
     // SAFETY: the path is NUL-terminated.
@@ -116,6 +125,28 @@ pub(crate) fn is_readable_within(fd: &impl std::os::fd::AsRawFd, milliseconds: c
     let mut polled = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
     // SAFETY: the kernel writes to the one entry given.
     unsafe { libc::poll(&raw mut polled, 1, milliseconds) > 0 }
+}
+
+/// Waits until there is something to read, or its end.
+pub(crate) fn wait_readable(fd: c_int) {
+    let mut polled = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+    // SAFETY: the kernel writes to the one entry given.
+    while unsafe { libc::poll(&raw mut polled, 1, -1) } < 0 && errno() == libc::EINTR {}
+}
+
+/// Whole seconds of processor time that the process has used.
+pub(crate) fn used_seconds() -> u64 {
+    let mut used = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: there is room for one `timespec`.
+    unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &raw mut used) };
+    u64::try_from(used.tv_sec).unwrap_or(0)
+}
+
+/// Lowers a limit of this process, soft and hard.
+pub(crate) fn lower_limit(resource: libc::__rlimit_resource_t, value: u64) -> Result<(), Errno> {
+    let limit = libc::rlimit { rlim_cur: value, rlim_max: value };
+    // SAFETY: reads one `rlimit`.
+    done(unsafe { libc::setrlimit(resource, &raw const limit) }).map(drop)
 }
 
 /// A fork of which the C library does not learn: 0 in the child.

@@ -9,7 +9,7 @@ use std::os::fd::{FromRawFd as _, OwnedFd};
 
 use rollcage_guest::fork_server::{
     EXECUTABLE_VARIABLE, HIDDEN_VARIABLE, PASSES_VARIABLE, POINT_VARIABLE, PRELOAD_VARIABLE, SOCKET_VARIABLE,
-    STOP_VARIABLE,
+    SPARE_VARIABLE, STOP_VARIABLE,
 };
 
 use crate::environment;
@@ -31,6 +31,21 @@ pub(crate) enum Stop {
     Read,
 }
 
+/// What becomes of the process at the path that is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// It serves copies of itself. What it is told comes from this socket.
+    Server {
+        /// A descriptor.
+        socket: i32,
+    },
+    /// It waits for its input, and may use so many seconds of processor time then.
+    Spare {
+        /// Whole ones.
+        seconds: u64,
+    },
+}
+
 /// What one interpreter is to do.
 #[derive(Debug)]
 pub(crate) struct Settings {
@@ -41,8 +56,7 @@ pub(crate) struct Settings {
     pub(crate) stop: Stop,
     /// Openings that are let pass before it is waited for: an interpreter may look at the file before it runs it.
     pub(crate) passes: u32,
-    /// Where the handover comes from.
-    pub(crate) socket: i32,
+    pub(crate) role: Role,
     /// The process that loaded this library; its children are not the server.
     pub(crate) pid: i32,
     pub(crate) preload: Option<CString>,
@@ -54,7 +68,11 @@ pub(crate) struct Settings {
 /// executable, which then runs undisturbed.
 pub(crate) fn take() -> Option<Settings> {
     let point = environment::value(POINT_VARIABLE)?.to_owned();
-    let socket: i32 = number(SOCKET_VARIABLE)?;
+    let role = match (number(SOCKET_VARIABLE), number(SPARE_VARIABLE)) {
+        (Some(socket), _) => Role::Server { socket: raw::duplicate_at_least(socket, SOCKET_LEAST).ok()? },
+        (None, Some(seconds)) => Role::Spare { seconds },
+        (None, None) => return None,
+    };
     if environment::value(EXECUTABLE_VARIABLE).is_some_and(|wanted| !is_executable(wanted)) {
         return None;
     }
@@ -66,16 +84,17 @@ pub(crate) fn take() -> Option<Settings> {
             _ => Stop::Open,
         },
         passes: number(PASSES_VARIABLE).unwrap_or(0),
-        socket: raw::duplicate_at_least(socket, SOCKET_LEAST).ok()?,
+        role,
         pid: raw::own_pid(),
         preload: environment::value(PRELOAD_VARIABLE).map(CStr::to_owned),
         hidden: environment::value(HIDDEN_VARIABLE).map(CStr::to_owned).unwrap_or_default(),
     };
-    // Whatever else came along would count among the interpreter's own.
-    let up_to_socket = raw::close_range(3, settings.socket - 1);
-    let after_socket = raw::close_range(settings.socket + 1, i32::MAX);
     environment::remove_own();
-    up_to_socket.and(after_socket).ok().map(|()| settings)
+    if let Role::Server { socket } = settings.role {
+        // Whatever else came along would count among the interpreter's own.
+        raw::close_range(3, socket - 1).and(raw::close_range(socket + 1, i32::MAX)).ok()?;
+    }
+    Some(settings)
 }
 
 impl Settings {
@@ -97,10 +116,11 @@ impl Settings {
         relative.and_then(|bytes| CStr::from_bytes_with_nul(bytes).ok()).unwrap_or(&self.point)
     }
 
-    /// The socket with the handover, which is given away.
-    pub(crate) fn take_socket(&self) -> OwnedFd {
+    /// The socket with the handover, which is given away; `None` where there is none.
+    pub(crate) fn take_socket(&self) -> Option<OwnedFd> {
+        let Role::Server { socket } = self.role else { return None };
         // SAFETY: `take` made this descriptor, and nobody asks for it twice: the process ends, or becomes the launcher.
-        unsafe { OwnedFd::from_raw_fd(self.socket) }
+        Some(unsafe { OwnedFd::from_raw_fd(socket) })
     }
 }
 

@@ -174,17 +174,20 @@ pub enum Start {
     Cold,
     /// It is a copy of an interpreter that had initialised.
     Fork,
+    /// It was executed ahead, and waited for its program.
+    Spare,
 }
 
 impl Start {
     /// Every way.
-    pub const ALL: [Self; 2] = [Self::Cold, Self::Fork];
+    pub const ALL: [Self; 3] = [Self::Cold, Self::Fork, Self::Spare];
 
     /// The name used in reports and counters.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Cold => "cold",
             Self::Fork => "fork",
+            Self::Spare => "spare",
         }
     }
 }

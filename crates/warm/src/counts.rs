@@ -9,7 +9,8 @@ use rollcage_sandbox::Mismatch;
 pub enum ColdReason {
     /// Nobody wants interpreters kept ready.
     Off,
-    /// The isolation level has no mounts, without which a copy would not be as a fresh start.
+    /// The host's cages have no mounts, without which a copy would not be as a fresh start; or no control groups, without
+    /// which what a spare used while it waited cannot be told from what its program did.
     Level,
     /// A copy would not do what the request asks for.
     Mismatch(Mismatch),
@@ -29,7 +30,7 @@ pub enum ColdReason {
 
 impl ColdReason {
     /// Every reason.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 17] = [
         Self::Off,
         Self::Level,
         Self::Mismatch(Mismatch::Arguments),
@@ -38,6 +39,9 @@ impl ColdReason {
         Self::Mismatch(Mismatch::NoProgram),
         Self::Mismatch(Mismatch::Content),
         Self::Mismatch(Mismatch::Base),
+        Self::Mismatch(Mismatch::Limits),
+        Self::Mismatch(Mismatch::Network),
+        Self::Mismatch(Mismatch::Beside),
         Self::Rare,
         Self::Starting,
         Self::Refused,
@@ -50,7 +54,7 @@ impl ColdReason {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Off => "off",
-            Self::Level => "no_mounts",
+            Self::Level => "level",
             Self::Mismatch(mismatch) => mismatch.as_str(),
             Self::Rare => "rare",
             Self::Starting => "starting",
@@ -71,6 +75,8 @@ impl ColdReason {
 pub struct Counts {
     /// Programs that were copies of an interpreter.
     pub forks: u64,
+    /// Programs that had been executed ahead.
+    pub spares: u64,
     /// Programs that were started cold, by reason, in the order of [`ColdReason::ALL`].
     pub cold: [u64; ColdReason::ALL.len()],
     /// Interpreters that came to their fork point.
@@ -94,6 +100,7 @@ impl Counts {
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     pub(crate) forks: AtomicU64,
+    pub(crate) spares: AtomicU64,
     cold: [AtomicU64; ColdReason::ALL.len()],
     pub(crate) started: AtomicU64,
     pub(crate) renewed: AtomicU64,
@@ -115,6 +122,7 @@ impl Counters {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Counts {
             forks: read(&self.forks),
+            spares: read(&self.spares),
             cold: self.cold.each_ref().map(read),
             started: read(&self.started),
             renewed: read(&self.renewed),

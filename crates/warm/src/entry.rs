@@ -9,16 +9,12 @@ use rollcage_types::{ByteSize, ExecRequest, LimitOverrides, Limits};
 
 use crate::counts::ColdReason;
 use crate::toolchain::{ToolchainFiles, ToolchainIdentity};
+use crate::watch::{Watch, wait_after};
 
 /// An interpreter that is not started as the language's file has it is started once this many have asked for it.
 const ASKED_BEFORE_START: u32 = 3;
-/// A change of the toolchain is noticed within this time.
-const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 /// Loading libraries takes a second; a busy machine takes longer.
 const START_TIME: Duration = Duration::from_secs(60);
-/// After the first failure, and twice as long after each that follows.
-const FAILED_WAIT: Duration = Duration::from_secs(1);
-const FAILED_WAIT_MAX: Duration = Duration::from_secs(60);
 /// Runs that fail in a row before the interpreter is taken for the reason.
 const TROUBLES_MAX: u32 = 3;
 /// An interpreter that has served this many was not born to die.
@@ -99,9 +95,7 @@ pub(crate) struct Entry {
     pub(crate) spec: ForkServerSpec,
     pub(crate) last_use: Instant,
     is_usual: bool,
-    toolchain: ToolchainFiles,
-    identity: ToolchainIdentity,
-    looked_at: Instant,
+    watch: Watch,
     pub(crate) state: State,
 }
 
@@ -156,9 +150,7 @@ impl Entry {
             spec: ask.spec(),
             last_use: now,
             is_usual: ask.is_usual(),
-            identity: toolchain.look(),
-            toolchain,
-            looked_at: now,
+            watch: Watch::begin(toolchain, now),
             state: State::Asked(0),
         }
     }
@@ -200,15 +192,9 @@ impl Entry {
     /// Looks whether the toolchain is what it was when the interpreter was started. If not, nothing that was learnt holds
     /// any more, and the interpreter is given up.
     pub(crate) fn look_at_toolchain(&mut self, now: Instant) -> Outdated {
-        if now.saturating_duration_since(self.looked_at) < LOOK_INTERVAL {
+        if !self.watch.has_changed(now) {
             return Outdated::No;
         }
-        self.looked_at = now;
-        let identity = self.toolchain.look();
-        if identity == self.identity {
-            return Outdated::No;
-        }
-        self.identity = identity;
         match std::mem::replace(&mut self.state, State::Asked(ASKED_BEFORE_START)) {
             State::Ready(ready) => Outdated::Server(ready.server),
             // What is being started may have begun with either; it is looked at when it has come up.
@@ -218,7 +204,7 @@ impl Entry {
 
     /// What the interpreter would be started from now.
     pub(crate) const fn identity(&self) -> ToolchainIdentity {
-        self.identity
+        self.watch.identity()
     }
 
     /// A run by `server` failed for a reason that may be its own. Returns it if it is to be given up.
@@ -306,7 +292,5 @@ pub(crate) enum Outdated {
 }
 
 fn failed(reason: ColdReason, failures: u32, now: Instant) -> State {
-    let doublings = failures.saturating_sub(1).min(FAILED_WAIT_MAX.as_secs().ilog2() + 1);
-    let wait = (FAILED_WAIT * (1 << doublings)).min(FAILED_WAIT_MAX);
-    State::Failed { reason, again: Some(now + wait), failures }
+    State::Failed { reason, again: Some(now + wait_after(failures)), failures }
 }

@@ -27,6 +27,8 @@ pub(crate) enum Job {
     Start(u64),
     /// This one is to end once its last run has.
     Retire(Arc<ForkServer>),
+    /// So many spares of the kind with this number are to be executed ahead.
+    MakeSpares(u64, usize),
     /// What the compilers of this language use is to be made.
     Prepare(Arc<Language>),
     /// The pool is gone.
@@ -42,6 +44,7 @@ pub(crate) fn keep(shared: &Arc<Shared>, bounds: Bounds, jobs: &Receiver<Job>) {
             Ok(Job::Start(id)) => start(shared, bounds, id),
             // Ended here, unless a run still has it.
             Ok(Job::Retire(server)) => drop(server),
+            Ok(Job::MakeSpares(id, count)) => make_spares(shared, bounds, id, count),
             Ok(Job::Prepare(language)) => {
                 preparing.retain(|thread| !thread.is_finished());
                 preparing.extend(prepare(shared, language));
@@ -100,7 +103,7 @@ fn start(shared: &Shared, bounds: Bounds, id: u64) {
                 None => Some(server),
             };
             drop(leaving);
-            keep_within(shared, bounds, id);
+            keep_within(shared, bounds, Some(id));
         }
         Err(ForkServerError::Cancelled) => {}
         Err(error) => {
@@ -112,6 +115,12 @@ fn start(shared: &Shared, bounds: Bounds, id: u64) {
             }
         }
     }
+    shared.notify();
+}
+
+fn make_spares(shared: &Shared, bounds: Bounds, id: u64, count: usize) {
+    shared.spares.make(id, count, &shared.host, &shared.cancel);
+    keep_within(shared, bounds, None);
     shared.notify();
 }
 
@@ -130,6 +139,7 @@ fn look(shared: &Shared, bounds: Bounds) {
         }
     }
     drop(retired);
+    shared.spares.give_up_unused(now, bounds.idle);
     for id in renewed {
         count(&shared.counters.renewed);
         start(shared, bounds, id);
@@ -138,21 +148,27 @@ fn look(shared: &Shared, bounds: Bounds) {
 
 /// Gives up interpreters until all that are left fit: those first that nobody has used for longest, and the one with this
 /// number last.
-fn keep_within(shared: &Shared, bounds: Bounds, newest: u64) {
-    let mut retired = Vec::new();
-    {
+fn keep_within(shared: &Shared, bounds: Bounds, newest: Option<u64>) {
+    loop {
         let mut entries = shared.lock();
-        while total(&entries) > bounds.memory {
-            let ready = entries.list.iter_mut().filter(|entry| entry.ready().is_some());
-            let Some(entry) = ready.min_by_key(|entry| (entry.id == newest, entry.last_use)) else { break };
-            tracing::info!(language = entry.language, "interpreters take too much memory: one is given up");
-            retired.extend(entry.retire());
-            if entry.id == newest {
-                entry.not_started(ColdReason::Memory, true, Instant::now());
-            }
+        if total(&entries).as_u64() + shared.spares.memory().as_u64() <= bounds.memory.as_u64() {
+            return;
         }
+        let ready = entries.list.iter_mut().filter(|entry| entry.ready().is_some());
+        let oldest = ready.min_by_key(|entry| (Some(entry.id) == newest, entry.last_use));
+        let oldest_use = oldest.as_ref().map(|entry| entry.last_use);
+        if shared.spares.give_up_oldest(oldest_use) {
+            continue;
+        }
+        let Some(entry) = oldest else { return };
+        tracing::info!(language = entry.language, "interpreters take too much memory: one is given up");
+        let retired = entry.retire();
+        if Some(entry.id) == newest {
+            entry.not_started(ColdReason::Memory, true, Instant::now());
+        }
+        drop(entries);
+        drop(retired);
     }
-    drop(retired);
 }
 
 fn total(entries: &Entries) -> ByteSize {

@@ -11,7 +11,10 @@ mod entry;
 mod keeper;
 mod pool;
 mod prepared;
+mod shelf;
+mod spares;
 mod toolchain;
+mod watch;
 
 pub use counts::{ColdReason, Counts};
 pub use pool::{Bounds, Kept, Pool};

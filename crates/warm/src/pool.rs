@@ -5,14 +5,15 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use rollcage_language::{ForkRecipe, Language, Warm};
-use rollcage_sandbox::{Cancel, ForkServer, Host, Mismatch, SandboxError};
+use rollcage_language::{ForkRecipe, Language, Preload, SpareRecipe, Warm};
+use rollcage_sandbox::{Cancel, ForkServer, Host, Mismatch, SandboxError, Spare};
 use rollcage_types::{ByteSize, ExecOutcome, ExecRequest, IsolationLevel};
 
 use crate::counts::{ColdReason, Counters, Counts, count};
 use crate::entry::{Answer, Ask, Entry, Outdated, State};
 use crate::keeper::{Job, keep};
 use crate::prepared::{Prepared, Readiness, path_in_cages};
+use crate::spares::{Asked, Spares};
 use crate::toolchain::ToolchainFiles;
 
 /// What a pool may take, and how long it keeps what.
@@ -40,7 +41,7 @@ impl Bounds {
     }
 }
 
-/// An interpreter that is kept.
+/// An interpreter that is kept, or a kind of those that wait executed ahead.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kept {
     /// Its language.
@@ -51,8 +52,10 @@ pub struct Kept {
     pub memory: Option<ByteSize>,
     /// Copies made of it.
     pub forks: u64,
-    /// The process below which it and its cages are.
-    pub process_id: u32,
+    /// How many wait that were executed ahead.
+    pub spares: usize,
+    /// The process below which it and its copies are.
+    pub process_id: Option<u32>,
 }
 
 /// Runs programs by copies of waiting interpreters, or cold. Dropping it ends the interpreters.
@@ -68,6 +71,7 @@ pub(crate) struct Shared {
     pub(crate) host: Arc<Host>,
     pub(crate) counters: Counters,
     pub(crate) prepared: Prepared,
+    pub(crate) spares: Spares,
     entries: Mutex<Entries>,
     changed: Condvar,
     jobs: Sender<Job>,
@@ -83,8 +87,10 @@ pub(crate) struct Entries {
 
 /// What becomes of a request.
 enum Way {
-    /// The interpreter with this number runs it.
+    /// A copy of the interpreter with this number runs it.
     Copy(u64, Arc<ForkServer>),
+    /// This runs it.
+    Spare(Box<Spare>),
     Cold(ColdReason),
     /// It is no program of the language's, or the language has no recipe.
     Other,
@@ -98,6 +104,7 @@ impl Pool {
             host,
             counters: Counters::default(),
             prepared: Prepared::default(),
+            spares: Spares::default(),
             entries: Mutex::default(),
             changed: Condvar::new(),
             jobs,
@@ -143,6 +150,17 @@ impl Pool {
                 // Whatever it is that the interpreter met, a fresh one may be spared it.
                 Err(error) if error.is_retryable() => {
                     shared.trouble(id, &server, &error);
+                    shared.counters.cold(ColdReason::Died);
+                }
+                Err(error) => return Err(error),
+            },
+            Way::Spare(spare) => match spare.run(request, cancel) {
+                Ok(outcome) => {
+                    count(&shared.counters.spares);
+                    return Ok(outcome);
+                }
+                Err(error) if error.is_retryable() => {
+                    tracing::warn!(%error, argv = ?request.argv, "a spare failed; the program is run cold");
                     shared.counters.cold(ColdReason::Died);
                 }
                 Err(error) => return Err(error),
@@ -199,23 +217,38 @@ impl Pool {
 
     /// Has the interpreter of `language` started that most programs will ask for; with a preload, one with that.
     pub fn ahead(&self, language: &Language, preload: Option<&str>) {
-        let Some(Warm::Fork(recipe)) = &language.warm else { return };
-        if self.unable().is_some() {
+        if self.unable(language).is_some() {
             return;
         }
-        let preload = preload.and_then(|name| recipe.preloads.iter().find(|known| known.name == name));
-        let _unasked = self.shared.ask(&Ask::usual(language, recipe, preload));
+        match &language.warm {
+            None => {}
+            Some(Warm::Fork(recipe)) => {
+                let preload = preload.and_then(|name| find_preload(recipe, name));
+                let _unasked = self.shared.ask(&Ask::usual(language, recipe, preload));
+            }
+            Some(Warm::Spare(recipe)) => {
+                self.make_spares(self.shared.spares.ahead(language, recipe, self.host()));
+            }
+        }
     }
 
     /// Waits until the interpreter that [`Pool::ahead`] means waits at its fork point, and why not if it never will.
     pub fn await_ready(&self, language: &Language, preload: Option<&str>) -> Result<(), ColdReason> {
-        self.ahead(language, preload);
-        let Some(Warm::Fork(_recipe)) = &language.warm else { return Err(ColdReason::Refused) };
-        if let Some(reason) = self.unable() {
+        if let Some(reason) = self.unable(language) {
             return Err(reason);
         }
+        self.ahead(language, preload);
         let mut entries = self.shared.lock();
         loop {
+            if let Some(Warm::Spare(recipe)) = &language.warm {
+                let (id, to_make) = self.shared.spares.ahead(language, recipe, self.host());
+                self.make_spares((id, to_make));
+                if self.shared.spares.readiness(id)? {
+                    return Ok(());
+                }
+                entries = self.shared.changed.wait(entries).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
             let found = entries.list.iter().find(|entry| entry.is_usual_of(language, preload));
             match found.map(|entry| &entry.state) {
                 Some(State::Ready(_)) => return Ok(()),
@@ -240,18 +273,22 @@ impl Pool {
                 preload: entry.preload.clone(),
                 memory: ready.server.memory(),
                 forks: ready.server.forks(),
-                process_id: ready.server.process_id(),
+                spares: 0,
+                process_id: Some(ready.server.process_id()),
             })
         };
-        self.shared.lock().list.iter().filter_map(of).collect()
+        let mut kept: Vec<_> = self.shared.lock().list.iter().filter_map(of).collect();
+        kept.extend(self.shared.spares.kept());
+        kept
     }
 
     /// Why nothing is kept here, whatever is asked for.
-    fn unable(&self) -> Option<ColdReason> {
+    fn unable(&self, language: &Language) -> Option<ColdReason> {
         let host = &self.shared.host;
+        let waits_alone = matches!(language.warm, Some(Warm::Spare(_)));
         if self.keeper.is_none() {
             Some(ColdReason::Off)
-        } else if host.enforcement().level == IsolationLevel::Process {
+        } else if host.enforcement().level == IsolationLevel::Process || (waits_alone && !host.has_groups()) {
             Some(ColdReason::Level)
         } else if host.has_base() {
             Some(ColdReason::Mismatch(Mismatch::Base))
@@ -261,14 +298,37 @@ impl Pool {
     }
 
     fn way(&self, language: &Language, request: &ExecRequest) -> Way {
-        let Some(Warm::Fork(recipe)) = &language.warm else { return Way::Other };
+        let Some(warm) = &language.warm else { return Way::Other };
         // Compilers and questions after versions are no programs.
         if !request.argv.starts_with(&language.run_command().argv) {
             return Way::Other;
         }
-        if let Some(reason) = self.unable() {
+        if let Some(reason) = self.unable(language) {
             return Way::Cold(reason);
         }
+        match warm {
+            Warm::Fork(recipe) => self.copy(language, recipe, request),
+            Warm::Spare(recipe) => self.spare(language, recipe, request),
+        }
+    }
+
+    fn spare(&self, language: &Language, recipe: &SpareRecipe, request: &ExecRequest) -> Way {
+        let Asked { spare, id, to_make, has_changed } =
+            self.shared.spares.ask(language, recipe, request, self.host());
+        if has_changed {
+            count(&self.shared.counters.outdated);
+        }
+        self.make_spares((id, to_make));
+        spare.map_or_else(Way::Cold, |spare| Way::Spare(Box::new(spare)))
+    }
+
+    fn make_spares(&self, (id, count): (u64, usize)) {
+        if count > 0 {
+            self.shared.tell(Job::MakeSpares(id, count));
+        }
+    }
+
+    fn copy(&self, language: &Language, recipe: &ForkRecipe, request: &ExecRequest) -> Way {
         let Some(program) = request.files.iter().find(|file| file.path == language.filename) else {
             return Way::Cold(ColdReason::Mismatch(Mismatch::NoProgram));
         };
@@ -391,6 +451,6 @@ impl Entry {
     }
 }
 
-fn find_preload<'a>(recipe: &'a ForkRecipe, name: &str) -> Option<&'a rollcage_language::Preload> {
+fn find_preload<'a>(recipe: &'a ForkRecipe, name: &str) -> Option<&'a Preload> {
     recipe.preloads.iter().find(|known| known.name == name)
 }

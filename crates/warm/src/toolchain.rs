@@ -46,9 +46,12 @@ impl ToolchainFiles {
         let in_each = |name: &String| PROGRAMS.map(|directory| format!("{directory}/{name}"));
         let mut files: Vec<String> = language.toolchain.iter().flat_map(in_each).collect();
         files.push(PACKAGES.to_owned());
-        if let Some(Warm::Fork(recipe)) = &language.warm {
-            files.extend(recipe.executable.iter().chain(&recipe.watches).cloned());
-        }
+        let (executable, watches) = match &language.warm {
+            Some(Warm::Fork(recipe)) => (recipe.executable.as_ref(), recipe.watches.as_slice()),
+            Some(Warm::Spare(recipe)) => (recipe.executable.as_ref(), recipe.watches.as_slice()),
+            None => (None, [].as_slice()),
+        };
+        files.extend(executable.into_iter().chain(watches).cloned());
         Self { root, files }
     }
 

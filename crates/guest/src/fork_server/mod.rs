@@ -18,6 +18,12 @@ pub const KEPT_MAX: usize = 32;
 /// The descriptor of the socket with the [`Handover`], as a decimal number. Set by the launcher; the others by its
 /// supervisor.
 pub const SOCKET_VARIABLE: &str = "ROLLCAGE_FORK_SOCKET";
+/// In place of the socket where the process does not become a server, but waits there until its standard input has
+/// something to read or its end: the processor time it may use from then on, in whole seconds.
+pub const SPARE_VARIABLE: &str = "ROLLCAGE_SPARE_SECONDS";
+/// The file in its first directory that a process makes when it begins to wait, so that one which does not wait, whatever the
+/// reason, is never taken for one that does. Its supervisor removes it.
+pub const WAITING_FILE: &std::ffi::CStr = c".rollcage-waiting";
 /// The absolute path whose opening is the fork point.
 pub const POINT_VARIABLE: &str = "ROLLCAGE_FORK_POINT";
 /// Optional: `read` where the fork point is not the opening of the path but the first reading of what was opened.

@@ -27,6 +27,8 @@ pub struct Order {
     pub base: Option<PathBuf>,
     /// The directory that programs find at [`crate::PREPARED_PATH`].
     pub prepared: Option<PathBuf>,
+    /// Whether a library comes along that programs find at [`crate::SPARE_LIBRARY_PATH`].
+    pub spares: bool,
     /// The interpreter that becomes the launcher.
     pub fork_server: Option<ForkServerOrder>,
 }
@@ -80,6 +82,7 @@ impl Order {
         out.option(self.tree.as_ref(), |out, tree| out.path(tree));
         out.option(self.base.as_ref(), |out, base| out.path(base));
         out.option(self.prepared.as_ref(), |out, prepared| out.path(prepared));
+        out.word(u64::from(self.spares));
         out.option(self.fork_server.as_ref(), |out, server| server.write(out));
         out.0
     }
@@ -95,6 +98,7 @@ impl Order {
             tree: from.option(Reader::path)?,
             base: from.option(Reader::path)?,
             prepared: from.option(Reader::path)?,
+            spares: from.flag()?,
             fork_server: from.option(ForkServerOrder::read)?,
         };
         from.0.is_empty().then_some(order)

@@ -127,6 +127,7 @@ fn orders_and_answers_read_back() {
         tree: Some("/tree".into()),
         base: Some("/base".into()),
         prepared: Some("/prepared".into()),
+        spares: true,
         fork_server: Some(server),
         ..plain.clone()
     };

@@ -8,7 +8,7 @@ use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 use rollcage_guest::protocol::{CgroupEntry, Ended};
-use rollcage_types::{LimitKind, Limits};
+use rollcage_types::{ByteSize, LimitKind, Limits};
 
 use crate::cgroup::{Account, GroupError, SlotCgroup};
 use crate::outcome::over_cpu;
@@ -51,6 +51,22 @@ impl Accounts {
                 sampled.begin(stub);
                 Ok(())
             }
+        }
+    }
+
+    /// Counts processor time from now on. Where no group counts it, it is counted from the start.
+    pub(crate) fn restart_clock(&mut self) -> Result<(), GroupError> {
+        match self {
+            Self::Group(group) => group.restart_clock(),
+            Self::Sampled(_) => Ok(()),
+        }
+    }
+
+    /// Memory of the tree at this moment, if a group counts it.
+    pub(crate) fn memory_now(&self) -> Option<ByteSize> {
+        match self {
+            Self::Group(group) => group.memory_now().ok(),
+            Self::Sampled(_) => None,
         }
     }
 

@@ -172,6 +172,15 @@ impl SlotCgroup {
         Ok(())
     }
 
+    /// Counts CPU time of the current run from now on.
+    pub(crate) fn restart_clock(&mut self) -> Result<(), GroupError> {
+        self.start.counters.cpu = match &self.version {
+            Version::V1(group) => group.cpu()?,
+            Version::V2(group) => group.cpu()?,
+        };
+        Ok(())
+    }
+
     /// CPU time of the current run so far.
     pub(crate) fn cpu_so_far(&self) -> Result<Duration, GroupError> {
         let now = match &self.version {

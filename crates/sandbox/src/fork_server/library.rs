@@ -10,7 +10,7 @@ use rustix::io::Errno;
 const LIBRARY: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/librollcage_shim.so"));
 
 /// The file, made when it is first needed. Nobody can change it.
-pub(super) fn file() -> Result<BorrowedFd<'static>, Errno> {
+pub(crate) fn file() -> Result<BorrowedFd<'static>, Errno> {
     static FILE: OnceLock<OwnedFd> = OnceLock::new();
     if let Some(file) = FILE.get() {
         return Ok(file.as_fd());

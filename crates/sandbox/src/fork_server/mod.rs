@@ -5,7 +5,7 @@
 //! would, it does not take ([`ForkServer::accepts`]).
 
 mod executable;
-mod library;
+pub(crate) mod library;
 mod server;
 mod spec;
 

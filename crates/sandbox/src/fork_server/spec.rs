@@ -69,12 +69,27 @@ pub enum Mismatch {
     Content,
     /// Its workspace starts as a view of a directory.
     Base,
+    /// It has other limits of those that hold from the start.
+    Limits,
+    /// It has a network.
+    Network,
+    /// It brings a file that the interpreter looks for before it opens its program.
+    Beside,
 }
 
 impl Mismatch {
     /// Every reason.
-    pub const ALL: [Self; 6] =
-        [Self::Arguments, Self::Variables, Self::Stack, Self::NoProgram, Self::Content, Self::Base];
+    pub const ALL: [Self; 9] = [
+        Self::Arguments,
+        Self::Variables,
+        Self::Stack,
+        Self::NoProgram,
+        Self::Content,
+        Self::Base,
+        Self::Limits,
+        Self::Network,
+        Self::Beside,
+    ];
 
     /// The name used in reports and counters.
     pub const fn as_str(self) -> &'static str {
@@ -85,6 +100,9 @@ impl Mismatch {
             Self::NoProgram => "no_program",
             Self::Content => "other_content",
             Self::Base => "workspace_view",
+            Self::Limits => "other_limits",
+            Self::Network => "network",
+            Self::Beside => "other_files",
         }
     }
 }
