@@ -66,7 +66,8 @@ pub(crate) fn perl() -> ForkServerSpec {
 }
 
 pub(crate) fn ruby() -> ForkServerSpec {
-    ForkServerSpec { stop: Stop::Read, ..spec(&["ruby", "snippet.rb"], "snippet.rb") }
+    let not_with = vec![b"#!".to_vec()];
+    ForkServerSpec { stop: Stop::Loaded, not_with, ..spec(&["ruby", "snippet.rb"], "snippet.rb") }
 }
 
 pub(crate) fn php() -> ForkServerSpec {

@@ -170,15 +170,16 @@ fn imports_choose_the_interpreter() {
     }
     let Some(pool) = pool() else { return };
     let python = language("python");
-    pool.await_ready(&python, Some("numpy")).unwrap();
-    pool.await_ready(&python, Some("data")).unwrap();
-    pool.await_ready(&python, None).unwrap();
+    for preload in [None, Some("numpy"), Some("pandas"), Some("data")] {
+        pool.await_ready(&python, preload).unwrap();
+    }
     let loaded =
         "import sys\nprint('numpy' in sys.modules, 'pandas' in sys.modules, 'sympy' in sys.modules)\n";
     for (imports, expected) in [
         ("", "False False False\n"),
         ("import numpy as np\n", "True False False\n"),
-        ("import json\nfrom pandas import DataFrame\n", "True True True\n"),
+        ("import json\nfrom pandas import DataFrame\n", "True True False\n"),
+        ("import pandas\nfrom sympy import Symbol\n", "True True True\n"),
     ] {
         let outcome = run(&pool, &python, &format!("{imports}{loaded}"));
         assert_eq!((outcome.start, outcome.stdout.to_text().as_str()), (Start::Fork, expected), "{imports}");

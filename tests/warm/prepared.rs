@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rollcage_language::{Language, LanguageSet};
 use rollcage_sandbox::{Cancel, Host, HostConfig};
-use rollcage_types::{ExecOutcome, IsolationLevel};
+use rollcage_types::{ExecOutcome, IsolationLevel, Start};
 use rollcage_warm::{Bounds, Pool, prepared_directory};
 
 use crate::harness::{host_of, wait_until};
@@ -117,6 +117,21 @@ fn no_program_changes_it() {
     let said = outcome.stdout.to_text();
     assert_eq!(outcome.termination, rollcage_types::Termination::Exited { code: 7 }, "{said}");
     assert_eq!(program(&pool, &language), "sample");
+}
+
+/// Which look for nothing there, and are made in another way.
+#[test]
+fn copies_of_an_interpreter_see_it_too() {
+    let cache = cache();
+    let Some(pool) = pool_at(IsolationLevel::Full, cache.path()) else { return };
+    assert!(pool.await_prepared(&language("cp source made")));
+    let bash = LanguageSet::built_in().find("bash").unwrap().clone();
+    pool.await_ready(&bash, None).unwrap();
+    let request = bash
+        .run_request(vec![bash.source_file(*b"cat /ws/prepared/made/made; ! echo bad >/ws/prepared/new")]);
+    let outcome = pool.run(&bash, &request, &Cancel::new()).unwrap();
+    assert_eq!((outcome.start, outcome.stdout.to_text().as_str()), (Start::Fork, "sample"));
+    assert!(outcome.termination.is_success(), "{}", outcome.stderr.to_text());
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rollcage_sandbox::{Cancel, ForkServerError, ForkServerSpec, Mismatch, Refusal};
+use rollcage_sandbox::{Cancel, ForkServerError, ForkServerSpec, Mismatch, Refusal, Stop};
 use rollcage_types::ByteSize;
 
 use crate::harness::{self, Server, python, python_with, refusal, request, spec};
@@ -95,6 +95,16 @@ fn the_program_file_opened_twice_or_by_a_child() {
         "import os\nif os.fork() == 0:\n    open('snippet.py'); open('snippet.py')\nelse:\n    os.wait()\n",
         Refusal::OtherProcess,
     );
+}
+
+#[test]
+fn a_program_read_before_what_programs_need_is_loaded() {
+    let not_ruby = ForkServerSpec { stop: Stop::Loaded, ..harness::perl() };
+    let Some(error) = refusal(&not_ruby) else { return };
+    assert!(matches!(error, ForkServerError::Refused { reason: Refusal::ReadAhead, .. }), "{error}");
+    let Some(server) = Server::start(&harness::ruby()) else { return };
+    let options = request(&harness::ruby(), "#! ruby -w\np $VERBOSE\n", "");
+    assert_eq!(server.server.accepts(&options), Err(Mismatch::Content));
 }
 
 #[test]

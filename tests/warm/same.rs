@@ -106,6 +106,8 @@ fn perl() {
 
 #[test]
 fn ruby() {
+    // More than is read at once.
+    let long_ruby = format!("p 1\n{}p __LINE__\nraise 'why'\n", "# a line of a long program\n".repeat(2000));
     check(
         &harness::ruby(),
         &[
@@ -114,6 +116,13 @@ fn ruby() {
             ("exit 7\n", ""),
             ("def f = [].fetch(1)\nputs 'before'\nf\n", ""),
             ("def broken(\n", ""),
+            ("", ""),
+            ("p", ""),
+            ("# encoding: ascii-8bit\np __ENCODING__, 'x'.encoding\n", ""),
+            ("\u{feff}p __ENCODING__\n1 +\n", ""),
+            ("\n\n=begin\ntext\n=end\np __LINE__, DATA.pos, DATA.read\n__END__\nline\n", ""),
+            ("__END__\n", ""),
+            (&long_ruby, ""),
             ("puts $LOADED_FEATURES, $LOAD_PATH, $!.inspect, Gem::VERSION\n", ""),
             ("nil.lenght\n", ""),
             ("[].frist\n", ""),

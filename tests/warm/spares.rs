@@ -142,10 +142,10 @@ fn java_does_the_same() {
         eprintln!("skipped: no javac");
         return;
     }
-    let source = "import java.util.*;\npublic class Main {\n  record P(int a) {}\n  public static void main(String[] args) {\n\
+    let source = "import java.util.*;\npublic class Main {\n  record P(int a) {}\n  public static void main(String[] args) throws Exception {\n\
         Scanner in = new Scanner(System.in);\n    System.out.println(in.nextInt() + in.nextInt());\n\
         System.out.println(new P(3) + \" \" + System.getenv().keySet() + new TreeMap<>(Map.of(1, 2)));\n\
-        new Thread(() -> System.out.println(\"thread\")).start();\n    if (!in.hasNext()) throw new IllegalStateException(\"why\");\n\
+        Thread t = new Thread(() -> System.out.println(\"thread\"));\n    t.start();\n    t.join();\n    if (!in.hasNext()) throw new IllegalStateException(\"why\");\n\
         System.exit(7);\n  }\n}\n";
     let mut compiler = ExecRequest::new(["javac", "-nowarn", "Main.java"]);
     compiler.files = vec![FileEntry::new(path("Main.java"), source.as_bytes().to_vec())];

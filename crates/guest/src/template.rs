@@ -103,10 +103,6 @@ impl Template<'_> {
         if let Some(base) = &self.order.base {
             show_base(self.level, root, base, self.uids)?;
         }
-        // Compilers do without what the launcher's user may not reach.
-        if let Some(prepared) = self.order.prepared.as_ref().filter(|prepared| prepared.is_dir()) {
-            shown.show(prepared, &root.join(PREPARED_PATH.trim_start_matches('/')))?;
-        }
         if let Some(library) = self.library {
             let to = root.join(SPARE_LIBRARY_PATH.trim_start_matches('/'));
             let from = format!("/proc/self/fd/{}", library.as_raw_fd());
@@ -124,6 +120,10 @@ impl Template<'_> {
             }
         }
 
+        // Compilers do without what the launcher's user may not reach.
+        if let Some(prepared) = self.order.prepared.as_ref().filter(|prepared| prepared.is_dir()) {
+            shown.show(prepared, &root.join(PREPARED_PATH.trim_start_matches('/')))?;
+        }
         // Recursively, because a read-only rebind of the top mount leaves those below it writable.
         let path = c_path(root);
         attributes::set_attributes_recursively(CWD, &path, attributes::READ_ONLY)

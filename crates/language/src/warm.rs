@@ -73,6 +73,8 @@ pub enum StopAt {
     Open,
     /// The first that reads from it.
     Read,
+    /// For Ruby: the one after it has loaded what programs need.
+    Loaded,
 }
 
 /// A set of modules that an interpreter loads ahead.
@@ -199,6 +201,9 @@ impl WarmFields {
             ("memory", self.memory.is_some()),
         ];
         refuse(of_forks, "spare")?;
+        if self.stop == StopAt::Loaded {
+            return Err("`stop: loaded` has no meaning where `kind` is `spare`".to_owned());
+        }
         let spares = self.spares.unwrap_or(SPARES);
         if !(1..=SPARES_MAX).contains(&spares) {
             return Err(format!("`spares` is {spares}, and must be from 1 to {SPARES_MAX}"));
@@ -260,6 +265,7 @@ mod tests {
             ("{kind: fork, point: here}", "`here` is not an absolute path"),
             ("{kind: fork, spares: 2}", "`spares` has no meaning where `kind` is `fork`"),
             ("{kind: spare, preloads: [{name: a, imports: [b]}]}", "`preloads` has no meaning"),
+            ("{kind: spare, stop: loaded}", "`stop: loaded` has no meaning where `kind` is `spare`"),
             ("{kind: spare, spares: 0}", "`spares` is 0, and must be from 1 to 64"),
         ] {
             let text = format!("prompt: p\nfilename: a.x\nexecute: x a.x\nwarm: {section}\n");

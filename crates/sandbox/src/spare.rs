@@ -184,7 +184,7 @@ impl Spare {
             (LIBRARIES_VARIABLE, Some(SPARE_LIBRARY_PATH.to_owned())),
             (SPARE_VARIABLE, Some(cpu_seconds(&spec.limits).to_string())),
             (POINT_VARIABLE, Some(point)),
-            (STOP_VARIABLE, (spec.stop == Stop::Read).then(|| "read".to_owned())),
+            (STOP_VARIABLE, spec.stop.setting()),
             (EXECUTABLE_VARIABLE, spec.executable.clone()),
         ];
         let own = own.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));

@@ -1,10 +1,10 @@
 //! The functions of libc that open files, as the interpreter calls them: the fork point is in one of them, or in one that
-//! reads from what it opened.
+//! reads from what it opened, or comes after that.
 //!
 //! All but the one call that is waited for goes on to libc. Which functions interpreters import was looked up for
 //! python3, perl, ruby, php, lua, bash, R, OCaml, Tcl and sqlite3: `open`, `open64`, their `__…_2` forms (compiled with
 //! `_FORTIFY_SOURCE`), `openat`, `fopen`, and the 64-bit names of each, which are the same on x86_64; Ruby reads its program
-//! with `read`, R with `fgets`.
+//! with `read`, R with `fgets`. One more is a function of Ruby.
 
 use core::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use core::mem::transmute;
@@ -34,6 +34,8 @@ static SETTINGS: OnceLock<Settings> = OnceLock::new();
 static PASSED: AtomicU32 = AtomicU32::new(0);
 /// The program's descriptor, if [`OPENED`].
 static PROGRAM: AtomicI32 = AtomicI32::new(-1);
+/// Where the stand-in for the program's first byte is, if there is one.
+static FIRST_BYTE: AtomicPtr<u8> = AtomicPtr::new(ptr::null_mut());
 
 /// Waits for the fork point from now on.
 pub(crate) fn arm(settings: Settings) {
@@ -91,7 +93,7 @@ unsafe fn open_by<T>(
             stop(settings, None);
             open(name.as_ptr())
         }
-        Stop::Read => {
+        Stop::Read | Stop::Loaded => {
             let opened = open(path);
             PROGRAM.store(descriptor(&opened), Ordering::Relaxed);
             STATE.store(OPENED, Ordering::Relaxed);
@@ -100,25 +102,77 @@ unsafe fn open_by<T>(
     }
 }
 
+/// The settings, if the program is open and nothing has been read of the real file. `None` in a child of a spare.
+fn opened() -> Option<&'static Settings> {
+    if STATE.load(Ordering::Relaxed) != OPENED {
+        return None;
+    }
+    let settings = SETTINGS.get()?;
+    let own = raw::own_pid();
+    match settings.role {
+        _ if own == settings.pid => Some(settings),
+        Role::Server { .. } => point::refuse(settings, Refusal::OtherProcess, i64::from(own)),
+        Role::Spare { .. } => None,
+    }
+}
+
 /// Stops here if `fd` is the program's and this is the first that is read of it. Afterwards it is the real file's.
 fn before_reading(fd: c_int) {
     if STATE.load(Ordering::Relaxed) != OPENED || PROGRAM.load(Ordering::Relaxed) != fd {
         return;
     }
-    let Some(settings) = SETTINGS.get() else { return };
-    if raw::own_pid() != settings.pid {
-        match settings.role {
-            Role::Server { .. } => {
-                point::refuse(settings, Refusal::OtherProcess, i64::from(raw::own_pid()));
-            }
-            Role::Spare { .. } => return,
-        }
+    match opened() {
+        Some(settings) if settings.stop == Stop::Read => stop_with(settings, fd),
+        Some(settings) => point::refuse(settings, Refusal::ReadAhead, 0),
+        None => {}
     }
+}
+
+/// Stops, and goes on with the real file in place of the empty one that the server opened.
+fn stop_with(settings: &'static Settings, fd: c_int) {
     stop(settings, Some(fd));
     if raw::replace_by(settings.path(), fd).is_err() {
-        // Without it the empty file that the server had would be run.
+        // Without it the empty file would be run.
         raw::exit(127);
     }
+}
+
+/// What Ruby is told is its program's first byte: nothing that would have it look for options there, as `#` would.
+const STAND_IN: u8 = b'\n';
+
+/// Ruby reads its program's first byte before it loads what programs need, and the rest after. It gets a stand-in, which
+/// stays in its buffer until the rest comes behind it. Says whether this reading was answered so.
+///
+/// # Safety
+///
+/// A byte may be written to `buffer`.
+unsafe fn answer_first_byte(fd: c_int, buffer: *mut u8) -> bool {
+    if PROGRAM.load(Ordering::Relaxed) != fd || !FIRST_BYTE.load(Ordering::Relaxed).is_null() {
+        return false;
+    }
+    if opened().is_none_or(|settings| settings.stop != Stop::Loaded) {
+        return false;
+    }
+    // SAFETY: by the contract.
+    unsafe { buffer.write(STAND_IN) };
+    FIRST_BYTE.store(buffer, Ordering::Relaxed);
+    true
+}
+
+/// Stops here if the program's first byte has been asked for, and goes on with the real one in its place.
+fn after_loading() {
+    let first = FIRST_BYTE.load(Ordering::Relaxed);
+    let Some(settings) = opened().filter(|_settings| !first.is_null()) else { return };
+    let fd = PROGRAM.load(Ordering::Relaxed);
+    stop_with(settings, fd);
+    let mut byte = [STAND_IN];
+    // An empty program is like one of an empty line.
+    if raw::read(fd, &mut byte).is_err() {
+        raw::exit(127);
+    }
+    // SAFETY: Ruby keeps the buffer for as long as the file is open, and has not used it again since: that would have been
+    // another reading, at which there would have been no server.
+    unsafe { first.write(byte[0]) };
 }
 
 fn stop(settings: &'static Settings, open: Option<c_int>) {
@@ -149,6 +203,7 @@ fn real(known: &AtomicPtr<c_void>, name: &CStr) -> *mut c_void {
 type OpenAt = unsafe extern "C" fn(c_int, *const c_char, c_int, c_uint) -> c_int;
 type FileOpen = unsafe extern "C" fn(*const c_char, *const c_char) -> *mut libc::FILE;
 type Fork = unsafe extern "C" fn() -> libc::pid_t;
+type SetName = unsafe extern "C" fn(usize);
 type Read = unsafe extern "C" fn(c_int, *mut c_void, usize) -> isize;
 type GetString = unsafe extern "C" fn(*mut c_char, c_int, *mut libc::FILE) -> *mut c_char;
 
@@ -252,6 +307,12 @@ unsafe extern "C" fn fopen64(path: *const c_char, mode: *const c_char) -> *mut l
 #[unsafe(no_mangle)]
 unsafe extern "C" fn read(fd: c_int, buffer: *mut c_void, length: usize) -> isize {
     static KNOWN: AtomicPtr<c_void> = AtomicPtr::new(ptr::null_mut());
+    if STATE.load(Ordering::Relaxed) == OPENED && length > 0 {
+        // SAFETY: the caller keeps to read(2).
+        if unsafe { answer_first_byte(fd, buffer.cast()) } {
+            return 1;
+        }
+    }
     before_reading(fd);
     // SAFETY: libc's read has these parameters.
     let read: Option<Read> = unsafe { transmute(real(&KNOWN, c"read")) };
@@ -273,6 +334,23 @@ unsafe extern "C" fn fgets(text: *mut c_char, size: c_int, file: *mut libc::FILE
     let fgets: Option<GetString> = unsafe { transmute(real(&KNOWN, c"fgets")) };
     // SAFETY: the caller keeps to fgets(3).
     fgets.map_or(ptr::null_mut(), |fgets| unsafe { fgets(text, size, file) })
+}
+
+/// Ruby calls this when it has loaded what programs need: its gems, and what its own library has in Ruby.
+///
+/// # Safety
+///
+/// As `ruby_set_script_name` of Ruby's C API.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn ruby_set_script_name(name: usize) {
+    static KNOWN: AtomicPtr<c_void> = AtomicPtr::new(ptr::null_mut());
+    after_loading();
+    // SAFETY: Ruby's own has this parameter.
+    let set: Option<SetName> = unsafe { transmute(real(&KNOWN, c"ruby_set_script_name")) };
+    if let Some(set) = set {
+        // SAFETY: by the contract.
+        unsafe { set(name) };
+    }
 }
 
 /// An interpreter that is asked to fork at the fork point (see `interpreter`) serves from there; any other caller gets

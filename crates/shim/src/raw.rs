@@ -210,6 +210,13 @@ pub(crate) fn read_link(path: &CStr, buffer: &mut [u8]) -> Result<usize, Errno> 
     usize::try_from(read).map_err(|_negative| errno())
 }
 
+/// read(2), by a system call: how many bytes of `buffer` it filled.
+pub(crate) fn read(fd: c_int, buffer: &mut [u8]) -> Result<usize, Errno> {
+    // SAFETY: the kernel writes no more than the buffer holds.
+    let read = unsafe { libc::syscall(libc::SYS_read, fd, buffer.as_mut_ptr(), buffer.len()) };
+    usize::try_from(read).map_err(|_negative| errno())
+}
+
 /// Opens an existing file by a system call, not by a function that this library replaces.
 pub(crate) fn open_existing(path: &CStr, flags: c_int) -> Result<c_int, Errno> {
     // SAFETY: the path is NUL-terminated; without O_CREAT there is no mode.

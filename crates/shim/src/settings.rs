@@ -29,6 +29,8 @@ pub(crate) enum Stop {
     Open,
     /// The first that reads from it, where an interpreter goes on initialising after it has opened it.
     Read,
+    /// The one by which Ruby says that it has loaded what programs need; see `calls`.
+    Loaded,
 }
 
 /// What becomes of the process at the path that is waited for.
@@ -81,6 +83,7 @@ pub(crate) fn take() -> Option<Settings> {
         point,
         stop: match environment::value(STOP_VARIABLE).map(CStr::to_bytes) {
             Some(b"read") => Stop::Read,
+            Some(b"loaded") => Stop::Loaded,
             _ => Stop::Open,
         },
         passes: number(PASSES_VARIABLE).unwrap_or(0),

@@ -72,10 +72,7 @@ impl<'a> Ask<'a> {
             program: self.language.filename.clone(),
             point: recipe.point.clone().map_or(ForkPoint::Program, ForkPoint::Path),
             passes: recipe.passes,
-            stop: match recipe.stop {
-                StopAt::Open => Stop::Open,
-                StopAt::Read => Stop::Read,
-            },
+            stop: stop(recipe.stop),
             not_with: recipe.not_with.clone(),
             executable: recipe.executable.clone(),
             preload: self.preload.map(|preload| preload.code.clone()),
@@ -293,4 +290,13 @@ pub(crate) enum Outdated {
 
 fn failed(reason: ColdReason, failures: u32, now: Instant) -> State {
     State::Failed { reason, again: Some(now + wait_after(failures)), failures }
+}
+
+/// The same for the sandbox.
+pub(crate) const fn stop(at: StopAt) -> Stop {
+    match at {
+        StopAt::Open => Stop::Open,
+        StopAt::Read => Stop::Read,
+        StopAt::Loaded => Stop::Loaded,
+    }
 }

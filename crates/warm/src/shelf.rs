@@ -3,11 +3,12 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use rollcage_language::{Language, SpareRecipe, StopAt};
-use rollcage_sandbox::{Mismatch, Spare, SpareSpec, Stop};
+use rollcage_language::{Language, SpareRecipe};
+use rollcage_sandbox::{Mismatch, Spare, SpareSpec};
 use rollcage_types::{ByteSize, ExecRequest, LimitOverrides};
 
 use crate::counts::ColdReason;
+use crate::entry::stop;
 use crate::toolchain::{ToolchainFiles, ToolchainIdentity};
 use crate::watch::{Watch, wait_after};
 
@@ -56,10 +57,7 @@ pub(crate) fn spec_for(
         argv: request.map_or(&language.run_command().argv, |request| &request.argv).clone(),
         env_vars: request.map_or(&language.env_vars, |request| &request.env_vars).clone(),
         program: recipe.opens.clone().unwrap_or_else(|| language.filename.clone()),
-        stop: match recipe.stop {
-            StopAt::Open => Stop::Open,
-            StopAt::Read => Stop::Read,
-        },
+        stop: stop(recipe.stop),
         executable: recipe.executable.clone(),
         not_beside: recipe.not_beside.clone(),
         limits: request.map_or(usual, |request| request.limits.clone()),

@@ -47,8 +47,8 @@ pub(crate) struct Phases {
     pub(crate) around_ms: f64,
 }
 
-const BARE: &str = "bare-cold";
-const CAGED: &str = "caged-cold";
+pub(super) const BARE: &str = "bare-cold";
+pub(super) const CAGED: &str = "caged-cold";
 /// Runs the phases are taken from.
 const PHASE_RUNS: usize = 100;
 /// The promises, as the specification has them.
@@ -56,7 +56,7 @@ const ADDED_MS_MAX: f64 = 0.5;
 const PER_SECOND_MIN: f64 = 1500.0;
 const TAIL_FACTOR_MAX: f64 = 4.0;
 /// Processors the promised throughput is for.
-const PROCESSORS_PROMISED: f64 = 2.0;
+pub(super) const PROCESSORS_PROMISED: f64 = 2.0;
 
 const CPP_SOURCE: &str = "#include <iostream>\nint main() { std::cout << \"hello\\n\"; }\n";
 
@@ -74,8 +74,8 @@ pub(crate) fn exec(plan: &ExecPlan, cancel: &Cancel) -> Result<(BenchReport, Vec
         let bare = || run_bare(&request, directory.path());
         let caged = || run_caged(&host, &request, cancel).map(|_program_time| ());
         let subjects = [
-            Subject { case: case.name(), mode: BARE, once: &bare },
-            Subject { case: case.name(), mode: CAGED, once: &caged },
+            Subject { case: case.name(), mode: BARE, before: None, once: &bare },
+            Subject { case: case.name(), mode: CAGED, before: None, once: &caged },
         ];
         let mut measured = measure(&subjects, plan.effort, cancel)?;
         let slots = u64::try_from(host.slots()).unwrap_or(u64::MAX);
@@ -123,7 +123,7 @@ fn request(case: ExecCase, host: &Host, cancel: &Cancel) -> Result<ExecRequest, 
 }
 
 /// Gives bare runs what a cage places in its workspace.
-fn write_files(files: &[FileEntry], directory: &Path) -> Result<(), Failure> {
+pub(super) fn write_files(files: &[FileEntry], directory: &Path) -> Result<(), Failure> {
     use std::os::unix::fs::PermissionsExt as _;
     for file in files {
         let path = directory.join(file.path.as_str());
@@ -137,7 +137,7 @@ fn write_files(files: &[FileEntry], directory: &Path) -> Result<(), Failure> {
 }
 
 /// As anyone would who does not care what the program does.
-fn run_bare(request: &ExecRequest, directory: &Path) -> Result<(), Failure> {
+pub(super) fn run_bare(request: &ExecRequest, directory: &Path) -> Result<(), Failure> {
     let [program, arguments @ ..] = request.argv.as_slice() else {
         return Err(Failure::infrastructure(anyhow::anyhow!("the benchmark has no program")));
     };
@@ -151,6 +151,7 @@ fn run_bare(request: &ExecRequest, directory: &Path) -> Result<(), Failure> {
             ("LANG", "C.UTF-8"),
             ("TZ", "UTC"),
         ])
+        .envs(request.env_vars.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

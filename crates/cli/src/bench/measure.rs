@@ -15,6 +15,8 @@ pub(crate) struct Subject<'a> {
     pub(crate) case: &'a str,
     /// How.
     pub(crate) mode: &'a str,
+    /// Done before each single run, and not timed.
+    pub(crate) before: Option<&'a dyn Fn() -> Result<(), Failure>>,
     /// Does it once, on any thread.
     pub(crate) once: &'a (dyn Fn() -> Result<(), Failure> + Sync),
 }
@@ -46,8 +48,12 @@ impl Effort {
 
 /// Not timed: the first runs fill caches and pools.
 const WARM_UP_RUNS: usize = 5;
-/// Runs of one subject before the next has its turn: long enough to be in its stride, short against any drift.
+/// One subject runs for so long before the next has its turn: long enough to be in its stride, short against any drift.
+const BLOCK_TIME: Duration = Duration::from_millis(100);
+/// But at least so often,
 const BLOCK_RUNS: usize = 10;
+/// unless that takes longer than this.
+const BLOCK_TIME_MAX: Duration = Duration::from_secs(1);
 /// Turns each subject gets to be run many times at once.
 const PARALLEL_TURNS: u32 = 4;
 
@@ -74,6 +80,17 @@ pub(crate) fn measure(
     Ok(subjects.iter().zip(latencies).zip(throughputs).map(row).collect())
 }
 
+impl Subject<'_> {
+    fn time_one(&self) -> Result<Duration, Failure> {
+        if let Some(before) = self.before {
+            before()?;
+        }
+        let began = Instant::now();
+        (self.once)()?;
+        Ok(began.elapsed())
+    }
+}
+
 /// Single runs, one at a time, in blocks that take turns.
 fn latencies(
     subjects: &[Subject<'_>],
@@ -82,17 +99,21 @@ fn latencies(
 ) -> Result<Vec<Vec<Duration>>, Failure> {
     for subject in subjects {
         for _ in 0..WARM_UP_RUNS {
-            (subject.once)()?;
+            subject.time_one()?;
         }
     }
     let mut latencies = vec![Vec::new(); subjects.len()];
     let began = Instant::now();
     while began.elapsed() < budget && !cancel.is_cancelled() {
         for (subject, latencies) in subjects.iter().zip(&mut latencies) {
-            for _ in 0..BLOCK_RUNS {
-                let began = Instant::now();
-                (subject.once)()?;
-                latencies.push(began.elapsed());
+            let (block_began, mut runs) = (Instant::now(), 0);
+            loop {
+                latencies.push(subject.time_one()?);
+                runs += 1;
+                let enough = if runs < BLOCK_RUNS { BLOCK_TIME_MAX } else { BLOCK_TIME };
+                if block_began.elapsed() >= enough || cancel.is_cancelled() {
+                    break;
+                }
             }
         }
     }

@@ -9,9 +9,11 @@ mod measure;
 mod memory;
 pub(crate) mod soak;
 mod spread;
+mod start;
 mod text;
 
 pub(crate) use exec::{ExecCase, ExecPlan, Phases, exec};
 pub(crate) use http::{HttpCase, HttpMode, HttpPlan, http};
 pub(crate) use measure::Effort;
+pub(crate) use start::{StartCase, StartPlan, start};
 pub(crate) use text::render;

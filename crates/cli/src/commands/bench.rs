@@ -8,7 +8,10 @@ use rollcage_api::{BenchReport, ExitCode};
 use rollcage_sandbox::Cancel;
 
 use crate::bench::soak::{self, SoakPlan};
-use crate::bench::{Effort, ExecCase, ExecPlan, HttpCase, HttpMode, HttpPlan, Phases, exec, http, render};
+use crate::bench::{
+    Effort, ExecCase, ExecPlan, HttpCase, HttpMode, HttpPlan, Phases, StartCase, StartPlan, exec, http,
+    render, start,
+};
 use crate::cage_options::CageOptions;
 use crate::failure::Failure;
 use crate::interrupt::cancellable;
@@ -26,6 +29,7 @@ const EXAMPLES: &str = "\
 Examples:
   rollcage bench exec
   rollcage bench exec --quick --case true --json | jq .targets
+  rollcage bench start --case python --case python-pandas
   rollcage bench http --quick
   rollcage bench soak --minutes 30 --report soak.md";
 
@@ -37,6 +41,13 @@ enum Bench {
     /// fresh cage. Latencies are of single runs, one at a time; `per second` is with as many threads as
     /// the host has slots, bare and caged alike. Memory is that of the supervisor, the launcher and its waiting cages, per slot.
     Exec(ExecArgs),
+    /// Start the same programs bare, in a cage, and in a cage with what is kept ready for their language, in turns
+    ///
+    /// `caged-warm` is a copy of an interpreter that waits, or one that was executed ahead and waits (before each run that is
+    /// timed alone, until one does; `per second` takes them as they come). For `cpp-bits` it is a compiler with the
+    /// precompiled header, and `caged-repeated` finds what that made on disk. Memory is that of an interpreter that waits,
+    /// with its waiting cages. Missing toolchains are left out.
+    Start(StartArgs),
     /// Ask the library and a server for the same work, in turns, and compare
     ///
     /// `library` asks an engine in this process; `http-1` asks a server in another over one connection that is kept. `per
@@ -56,6 +67,24 @@ struct ExecArgs {
     #[arg(long = "case", value_name = "CASE", value_enum)]
     cases: Vec<ExecCase>,
     /// A look, in about ten seconds
+    #[arg(long)]
+    quick: bool,
+    /// Print one JSON object instead of tables
+    #[arg(long)]
+    json: bool,
+    /// End with 1 if a promise does not hold
+    #[arg(long)]
+    check: bool,
+    #[command(flatten)]
+    cages: CageOptions,
+}
+
+#[derive(Clone, Debug, clap::Args)]
+struct StartArgs {
+    /// Only these programs; all if none is given
+    #[arg(long = "case", value_name = "CASE", value_enum)]
+    cases: Vec<StartCase>,
+    /// A look, in a minute
     #[arg(long)]
     quick: bool,
     /// Print one JSON object instead of tables
@@ -121,6 +150,7 @@ fn minutes(text: &str) -> Result<Duration, String> {
 pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
     match &args.bench {
         Bench::Exec(args) => run_exec(args.clone()),
+        Bench::Start(args) => run_start(args.clone()),
         Bench::Http(args) => run_http(args.clone()),
         Bench::Soak(args) => run_soak(args.clone()),
     }
@@ -137,6 +167,16 @@ fn run_exec(args: ExecArgs) -> Result<u8, Failure> {
         let (report, phases) = exec(&plan, cancel)?;
         answer(&report, &phases, args.json, args.check, cancel)
     })
+}
+
+fn run_start(args: StartArgs) -> Result<u8, Failure> {
+    let plan = StartPlan {
+        host: args.cages.host_config(None),
+        is_chosen: !args.cases.is_empty(),
+        cases: if args.cases.is_empty() { StartCase::ALL.to_vec() } else { args.cases },
+        effort: if args.quick { Effort::QUICK } else { Effort::FULL },
+    };
+    cancellable(move |cancel| answer(&start(&plan, cancel)?, &[], args.json, args.check, cancel))
 }
 
 fn run_http(args: HttpArgs) -> Result<u8, Failure> {

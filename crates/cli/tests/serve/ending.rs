@@ -24,16 +24,16 @@ fn a_server_that_is_asked_to_end_finishes_what_it_has() {
 
 /// The machine may be out of memory, and choose it.
 #[test]
-fn a_server_whose_launcher_is_killed_starts_another() {
+fn a_server_whose_launcher_and_interpreters_are_killed_starts_others() {
     if !can_serve() {
         return;
     }
     let server = Server::start(&[]);
     let echo = r#"{"language":"bash","code":"echo hello"}"#;
-    for _ in 0..3 {
+    for _ in 0..5 {
         let working = server.send("/v1/execute", ENDLESS);
         server.wait_for("running", 1);
-        kill_process(server.only_child(), Signal::KILL).unwrap();
+        server.kill_children();
         let reply = server.post("/v1/execute", echo);
         assert_eq!(reply.json()["run"]["stdout"]["text"], "hello\n", "{reply:?}");
         // What was running is run again: it has not ended, and that is not its doing.

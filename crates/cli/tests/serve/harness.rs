@@ -8,6 +8,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Signal, kill_process};
 use serde_json::Value;
 
 /// Whatever takes longer will never happen.
@@ -62,16 +63,20 @@ impl Server {
         rustix::process::Pid::from_child(&self.child)
     }
 
-    /// Its launcher.
-    pub(crate) fn only_child(&self) -> rustix::process::Pid {
+    /// Kills its launcher and every interpreter that it keeps.
+    pub(crate) fn kill_children(&self) {
         let own = self.child.id();
-        let mut children = fs::read_dir(format!("/proc/{own}/task")).unwrap().flat_map(|task| {
+        let children = fs::read_dir(format!("/proc/{own}/task")).unwrap().flat_map(|task| {
+            // Threads come and go.
             let text = fs::read_to_string(task.unwrap().path().join("children")).unwrap_or_default();
             text.split_whitespace().map(|pid| pid.parse().unwrap()).collect::<Vec<i32>>()
         });
-        let child = rustix::process::Pid::from_raw(children.next().unwrap()).unwrap();
-        assert_eq!(children.next(), None);
-        child
+        let mut killed = 0;
+        for child in children.filter_map(rustix::process::Pid::from_raw) {
+            // What has just ended by itself is not there.
+            killed += usize::from(kill_process(child, Signal::KILL).is_ok());
+        }
+        assert_ne!(killed, 0, "the server has no child");
     }
 
     /// Ends its standard input.

@@ -20,9 +20,11 @@ const NOT_EXECUTABLE: u8 = 126;
 
 /// A compiler that ended, and where the time of whoever asked went.
 #[derive(Debug)]
-pub(super) struct Compilation {
-    pub(super) outcome: Arc<ExecOutcome>,
-    pub(super) spent: Spent,
+pub struct Compilation {
+    /// What came of it, now or earlier.
+    pub outcome: Arc<ExecOutcome>,
+    /// Where the time went.
+    pub spent: Spent,
 }
 
 /// What compiling left for the runs.
@@ -37,7 +39,7 @@ pub(super) struct Compiled {
 impl Cages {
     /// Compiles, unless the same request has been compiled, or is just being compiled, for somebody else. Waiting for
     /// that counts as waiting, since nothing is compiled for it.
-    pub(super) async fn compile(&self, request: ExecRequest) -> Result<Compilation, SandboxError> {
+    pub async fn compile(&self, request: ExecRequest) -> Result<Compilation, SandboxError> {
         let asked = Instant::now();
         let key = self.compile_key(&request);
         let mut compiled = None;

@@ -39,6 +39,7 @@ mod turn_records;
 pub use agnostics::{AgnosticsError, AgnosticsSummary, serve_agnostics};
 pub use cages::{Cages, Ran};
 pub use check::checker_request;
+pub use compile::Compilation;
 pub use compile_cache::{DiskCache, DiskCacheCounts};
 pub use dataset_file::{DatasetError, DatasetOptions, LoadedDataset, Unjudgeable, load_dataset};
 pub use engine::{Engine, EngineConfig, Spent, root_tree};

@@ -26,7 +26,8 @@ pub const SPARE_VARIABLE: &str = "ROLLCAGE_SPARE_SECONDS";
 pub const WAITING_FILE: &std::ffi::CStr = c".rollcage-waiting";
 /// The absolute path whose opening is the fork point.
 pub const POINT_VARIABLE: &str = "ROLLCAGE_FORK_POINT";
-/// Optional: `read` where the fork point is not the opening of the path but the first reading of what was opened.
+/// Optional: `read` where the fork point is not the opening of the path but the first reading of what was opened; `loaded`
+/// where it comes later, see the preloaded library.
 pub const STOP_VARIABLE: &str = "ROLLCAGE_FORK_STOP";
 /// Optional: how many openings of the path are let pass first, as a decimal number.
 pub const PASSES_VARIABLE: &str = "ROLLCAGE_FORK_PASSES";

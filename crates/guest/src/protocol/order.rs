@@ -187,6 +187,8 @@ refusals! {
     SharedMemory = 11, "the interpreter writes to memory that its children would share";
     /// The detail is how many.
     Children = 12, "the interpreter has a child of its own";
+    /// The detail is 0.
+    ReadAhead = 13, "the interpreter read its program before it had loaded what programs need";
 }
 
 /// What a launcher says when it is set up, or why it will not be. The only packet it ever sends on its control socket.

@@ -20,7 +20,7 @@ use crate::config::RootTree;
 use crate::error::{HostError, SandboxError};
 use crate::fork_server::executable::is_static;
 use crate::fork_server::library;
-use crate::fork_server::spec::{ForkPoint, ForkServerSpec, Mismatch, Stop};
+use crate::fork_server::spec::{ForkPoint, ForkServerSpec, Mismatch};
 use crate::furnish::{End, pipe_for};
 use crate::host::Host;
 use crate::launch::{Launcher, StartError, Wait};
@@ -260,7 +260,7 @@ fn order(host: &Host, spec: &ForkServerSpec, programs: Vec<String>) -> Order {
     let own = [
         (POINT_VARIABLE, Some(point)),
         (PASSES_VARIABLE, (spec.passes > 0).then(|| spec.passes.to_string())),
-        (STOP_VARIABLE, (spec.stop == Stop::Read).then(|| "read".to_owned())),
+        (STOP_VARIABLE, spec.stop.setting()),
         (EXECUTABLE_VARIABLE, spec.executable.clone()),
         (PRELOAD_VARIABLE, spec.preload.clone()),
         (HIDDEN_VARIABLE, Some(names(&spec.start_vars))),

@@ -21,6 +21,20 @@ pub enum Stop {
     Open,
     /// The first that reads from it.
     Read,
+    /// For Ruby: the one after it has loaded what programs need. It has asked for the program's first byte by then, which
+    /// every copy reads for itself.
+    Loaded,
+}
+
+impl Stop {
+    /// As the preloaded library is told; `None` goes without saying.
+    pub(crate) fn setting(self) -> Option<String> {
+        match self {
+            Self::Open => None,
+            Self::Read => Some("read".to_owned()),
+            Self::Loaded => Some("loaded".to_owned()),
+        }
+    }
 }
 
 /// How an interpreter is started to become a fork server.

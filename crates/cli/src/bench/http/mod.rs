@@ -114,9 +114,14 @@ fn measured(
         idle.lock().unwrap_or_else(PoisonError::into_inner).push(client);
         Ok(())
     };
-    let mut subjects = vec![Subject { case: case.name(), mode: LIBRARY, once: &library }];
+    let mut subjects = vec![Subject { case: case.name(), mode: LIBRARY, before: None, once: &library }];
     if plan.modes.contains(&HttpMode::One) {
-        subjects.push(Subject { case: case.name(), mode: HttpMode::One.name(), once: &over_http });
+        subjects.push(Subject {
+            case: case.name(),
+            mode: HttpMode::One.name(),
+            before: None,
+            once: &over_http,
+        });
     }
     let mut rows = measure(&subjects, plan.effort, cancel)?;
     if plan.modes.contains(&HttpMode::Many) {
