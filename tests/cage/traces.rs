@@ -103,7 +103,7 @@ pub(crate) fn descendants(ancestor: u32) -> Vec<Process> {
 
 /// Waits until `condition` holds, however long this machine takes within reason.
 #[track_caller]
-pub(crate) fn wait_until(what: &str, condition: impl Fn() -> bool) {
+pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + SETTLING;
     while !condition() {
         assert!(Instant::now() < deadline, "still not so after {SETTLING:?}: {what}");

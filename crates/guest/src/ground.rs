@@ -7,7 +7,7 @@ use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 
 use rollcage_sys::Errno;
 use rollcage_sys::child::{Stage, exit};
-use rollcage_sys::{descriptors, signals};
+use rollcage_sys::{descriptors, signals, wait};
 use rollcage_types::IsolationLevel;
 use rustix::fs::{CWD, Mode, OFlags, mkdir, openat};
 use rustix::mount::{MountFlags, MoveMountFlags, mount, mount_bind, mount_remount, move_mount};
@@ -188,15 +188,19 @@ impl Ground {
     }
 
     /// Waits for the program's process to end. `None` for a failure that cannot be.
-    pub(crate) fn await_end(&self, bench: &Bench, child: Pid, started_ns: u64) -> Option<Ended> {
-        let reaped = match self {
-            Self::Full | Self::Rootless => tree::await_program(child)?,
+    pub(crate) fn await_program(&self, bench: &Bench, child: Pid) -> Option<wait::Ended> {
+        match self {
+            Self::Full | Self::Rootless => tree::await_program(child),
             Self::Process { scope, children, .. } => {
                 let socket = bench.socket.as_fd();
                 let mut is_the_end = || is_the_end(socket, bench.generation);
-                tree::await_program_or_word(child, children, socket, scope, &mut is_the_end)?
+                tree::await_program_or_word(child, children, socket, scope, &mut is_the_end)
             }
-        };
+        }
+    }
+
+    /// What is reported of a program whose process was just reaped.
+    pub(crate) fn account_for(&self, reaped: &wait::Ended, started_ns: u64) -> Ended {
         let mut ended = Ended {
             status: reaped.status,
             started_ns,
@@ -208,7 +212,7 @@ impl Ground {
         // Orphans that have ended are reaped; one that lives means the tree must be killed.
         ended.alone = tree::is_alone();
         self.measure_disk(&mut ended);
-        Some(ended)
+        ended
     }
 
     /// Of the host's own file system nothing can be said of one workspace.

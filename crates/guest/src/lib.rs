@@ -5,6 +5,7 @@
 //! PID 1 of new namespaces, which waits for a request, starts the program, and reports how it ended. They speak
 //! the bounded messages of [`protocol`].
 
+mod ahead;
 mod base;
 mod bench;
 mod filter;

@@ -1,6 +1,7 @@
 //! PID 1 of a cage.
 //!
-//! It finishes the cage's mounts, waits for one request, starts the program and reports how it ended. It is
+//! It finishes the cage's mounts, waits for one request (or has its copy wait, see `ahead.rs`), starts the program and
+//! reports how it ended. It is
 //! never the program itself: a namespace's init ignores signals at their default action, which would corrupt
 //! verdicts. It shares the launcher's memory and runs on a stack of its own, so it allocates nothing, locks
 //! nothing and cannot panic; once the program runs it holds no privilege.
@@ -13,14 +14,14 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 
 use rollcage_sys::Errno;
-use rollcage_sys::child::{
-    CGROUPS_MAX, Execution, PreparedChild, Return, Stage, confine_and_execute, confine_and_return, exit,
-};
-use rollcage_sys::clone::{Caller, spawn_copying_memory, spawn_sharing_memory};
+use rollcage_sys::child::{CGROUPS_MAX, Execution, PreparedChild, Stage, confine_and_execute, exit};
+use rollcage_sys::clone::{Caller, spawn_sharing_memory};
+use rollcage_sys::wait;
 use rollcage_types::IsolationLevel;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, recvmsg, send};
 use rustix::process::Pid;
 
+use crate::ahead;
 use crate::bench::Bench;
 use crate::ground::Ground;
 use crate::protocol::{
@@ -56,33 +57,23 @@ fn serve(bench: &mut Bench) -> Result<(), (Stage, Errno)> {
     if bench.shared.announced {
         ground.announce(bench).map_err(|errno| (Stage::Announce, errno))?;
     }
-    let Some((request_bytes, mut descriptors)) = receive_own(bench)? else { return Ok(()) };
-    let malformed = (Stage::Receive, Errno::BADMSG);
-    let header = bench.buffer.get(..request_bytes).and_then(RunHeader::decode).ok_or(malformed)?;
-    ground.lay_out(bench, &header, &mut descriptors)?;
-    if header.listeners_len > 0 {
-        let listeners = header.listeners(bench.buffer.get(..request_bytes).unwrap_or_default());
-        wire::hand_over_listeners(bench.socket.as_fd(), bench.generation, listeners)
-            .map_err(|errno| (Stage::Listen, errno))?;
+    match bench.shared.birth {
+        Birth::Execution => serve_executing(bench, &ground),
+        Birth::Fork { point, .. } => ahead::serve(bench, &ground, point),
     }
-    let child = prepare(bench, &ground, &header, &descriptors).ok_or(malformed)?;
-    // Both live on this frame until the program's process has no use for them any more.
-    let (execution, order);
-    let (pid, started_ns) = match bench.shared.birth {
-        Birth::Execution => {
-            let [programs, argv, envp] = lay_lists(bench, request_bytes, &header).ok_or(malformed)?;
-            execution = Execution { child, programs, argv, envp };
-            let pid = spawn_executing(bench, &header, &descriptors, &execution);
-            // It has been executed by now.
-            (pid.map_err(|errno| (Stage::CloneChild, errno))?, now_ns())
-        }
-        Birth::Fork { point, .. } => {
-            order = Return { child, point };
-            let started_ns = now_ns();
-            let pid = spawn_returning(bench, &order);
-            (pid.map_err(|errno| (Stage::CloneChild, errno))?, started_ns)
-        }
-    };
+}
+
+/// Serves one request by executing its program.
+fn serve_executing(bench: &mut Bench, ground: &Ground) -> Result<(), (Stage, Errno)> {
+    let Some((header, request_bytes, mut descriptors)) = receive_own(bench)? else { return Ok(()) };
+    let malformed = (Stage::Receive, Errno::BADMSG);
+    lay_out(bench, ground, &header, request_bytes, &mut descriptors)?;
+    let child = prepare(bench, ground, &header, &descriptors).ok_or(malformed)?;
+    let [programs, argv, envp] = lay_lists(bench, request_bytes, &header).ok_or(malformed)?;
+    let execution = Execution { child, programs, argv, envp };
+    let pid = spawn_executing(bench, &header, &descriptors, &execution);
+    // It has been executed by now.
+    let (pid, started_ns) = (pid.map_err(|errno| (Stage::CloneChild, errno))?, now_ns());
     if let Some(failed) = bench.failure.read() {
         return Err(failed);
     }
@@ -91,14 +82,33 @@ fn serve(bench: &mut Bench) -> Result<(), (Stage, Errno)> {
     drop(descriptors);
     ground.renounce(bench.uid);
     // A wait that cannot fail has failed: leave rather than spin.
-    let ended = ground.await_end(bench, pid, started_ns).unwrap_or_else(|| exit(1));
-    // A process that goes on as the interpreter runs beside this one, and may have failed since.
-    if let Some(failed) = bench.failure.read() {
-        return Err(failed);
-    }
-    report(bench.socket.as_fd(), bench.generation, Report::Ended(ended));
+    let reaped = ground.await_program(bench, pid).unwrap_or_else(|| exit(1));
+    report_end(bench, ground, &reaped, started_ns);
     ground.clear();
     Ok(())
+}
+
+/// Puts in its place what a request came with, and hands over the sockets that it asks for.
+pub(crate) fn lay_out(
+    bench: &Bench,
+    ground: &Ground,
+    header: &RunHeader,
+    request_bytes: usize,
+    descriptors: &mut Descriptors,
+) -> Result<(), (Stage, Errno)> {
+    ground.lay_out(bench, header, descriptors)?;
+    if header.listeners_len == 0 {
+        return Ok(());
+    }
+    let listeners = header.listeners(bench.buffer.get(..request_bytes).unwrap_or_default());
+    wire::hand_over_listeners(bench.socket.as_fd(), bench.generation, listeners)
+        .map_err(|errno| (Stage::Listen, errno))
+}
+
+/// Reports how the program ended.
+pub(crate) fn report_end(bench: &Bench, ground: &Ground, reaped: &wait::Ended, started_ns: u64) {
+    let ended = ground.account_for(reaped, started_ns);
+    report(bench.socket.as_fd(), bench.generation, Report::Ended(ended));
 }
 
 /// What came with a request.
@@ -112,9 +122,13 @@ pub(crate) struct Descriptors {
 /// The length of what is in the buffer, and the descriptors of a request if they came with it.
 type Packet = (usize, Option<Descriptors>);
 
+/// A request: its head, the length of all of it in the buffer, and its descriptors.
+type Request = (RunHeader, usize, Descriptors);
+
 /// Waits for a request to this cage. One to an earlier cage of the slot, which ended before it could take it, is thrown
 /// away. `None` if there will be none.
-fn receive_own(bench: &mut Bench) -> Result<Option<(usize, Descriptors)>, (Stage, Errno)> {
+pub(crate) fn receive_own(bench: &mut Bench) -> Result<Option<Request>, (Stage, Errno)> {
+    let malformed = (Stage::Receive, Errno::BADMSG);
     loop {
         let Some((bytes, descriptors)) = receive(bench)? else { return Ok(None) };
         if let Some(command) = bench.buffer.get(..bytes).and_then(Command::decode_whole) {
@@ -123,11 +137,10 @@ fn receive_own(bench: &mut Bench) -> Result<Option<(usize, Descriptors)>, (Stage
             }
             continue;
         }
-        let descriptors = descriptors.ok_or((Stage::Receive, Errno::BADMSG))?;
-        let header = bench.buffer.get(..bytes).and_then(RunHeader::decode);
-        match header {
-            Some(header) if header.generation < bench.generation => {}
-            _ => return Ok(Some((bytes, descriptors))),
+        let descriptors = descriptors.ok_or(malformed)?;
+        let header = bench.buffer.get(..bytes).and_then(RunHeader::decode).ok_or(malformed)?;
+        if header.generation >= bench.generation {
+            return Ok(Some((header, bytes, descriptors)));
         }
     }
 }
@@ -203,17 +216,6 @@ fn spawn_executing(
     Ok(spawned.pid)
 }
 
-/// Starts a process that goes on as the interpreter, beside this one.
-fn spawn_returning(bench: &Bench, order: &Return) -> Result<Pid, Errno> {
-    // SAFETY: made before the launcher began to serve, and never removed.
-    let thread_id = unsafe { &*order.point }.thread_id();
-    let argument = ptr::from_ref(order).cast_mut().cast::<c_void>();
-    // SAFETY: no other process uses this slot's child stack, and the launcher's region is shared, so that this process and
-    // the new one do not write to the same. `order` and all it points to stay until the program has ended; what is
-    // not in the region the new process has a copy of. The interpreter's stack was left before the first stub was made.
-    unsafe { spawn_copying_memory(thread_id, bench.child_stack, confine_and_return, argument) }
-}
-
 /// Lays the pointer lists execve wants over the received strings; `None` if the message does not add up.
 fn lay_lists(
     bench: &mut Bench,
@@ -238,7 +240,7 @@ fn lay_lists(
 }
 
 /// What confines the program; `None` if the message does not add up.
-fn prepare(
+pub(crate) fn prepare(
     bench: &Bench,
     ground: &Ground,
     header: &RunHeader,

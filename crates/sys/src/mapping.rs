@@ -34,6 +34,18 @@ impl SharedWords {
         Region::of(self.base.cast(), self.count.max(1) * size_of::<u64>())
     }
 
+    /// What is in word `index`; 0 out of range. Allocates nothing.
+    pub fn load(&self, index: usize) -> u64 {
+        if index >= self.count {
+            return 0;
+        }
+        // SAFETY: the word lies inside the mapping.
+        let word = unsafe { self.base.add(index) };
+        // SAFETY: as for `store`.
+        let word = unsafe { word.as_ref() };
+        word.load(Ordering::Acquire)
+    }
+
     /// Stores `value` in word `index`; out of range is ignored. Allocates nothing.
     pub fn store(&self, index: usize, value: u64) {
         if index < self.count {

@@ -184,7 +184,8 @@ impl Entry {
     /// Whether another is to take its place, which is begun by this.
     fn is_to_renew(&mut self, bounds: Bounds) -> bool {
         let crate::entry::State::Ready(ready) = &mut self.state else { return false };
-        let grown_to = ready.memory_at_first.as_u64().saturating_mul(2).saturating_add(GROWTH.as_u64());
+        let own = ready.memory_at_first.as_u64().saturating_mul(2).saturating_add(GROWTH.as_u64());
+        let grown_to = own.saturating_add(ready.server.memory_of_copies().as_u64());
         let is_due = ready.server.forks() >= bounds.forks || memory_of(&ready.server).as_u64() > grown_to;
         let is_new = is_due && !ready.is_renewing;
         ready.is_renewing |= is_due;

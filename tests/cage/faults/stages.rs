@@ -156,6 +156,7 @@ impl Setting {
                 only(rootless, stub(step!(MOUNT[Has(3, POWERLESS), Lacks(3, NO_EXEC | REMOUNT)])))
             }
             Stage::Announce => only(rootless || !has_groups, stub(step!(SENDMSG | SENDTO))),
+            Stage::Receive if self.is_forked => child(step!(RECVMSG)),
             Stage::Receive => stub(step!(RECVMSG)),
             Stage::MountWork => only(full, alone(step!(MOVE_MOUNT))),
             // The view, and what hides that of which it is one.
@@ -261,17 +262,18 @@ fn stages_of_one_setting() {
     };
     // A launcher, its init where there is a namespace to be init of, an interpreter, and the cage that waits.
     let has_init = setting.level != IsolationLevel::Process;
-    let standing = 2 + usize::from(has_init) + usize::from(setting.is_forked);
+    let of_interpreter = if setting.is_forked { 2 } else { 0 };
+    let standing = 2 + usize::from(has_init) + of_interpreter;
     wait_until("a cage waits", || family(saboteur.root()).len() == standing);
-    let lasting: Vec<u32> = family(saboteur.root()).into_iter().filter(|pid| is_lasting(*pid)).collect();
+    let lasting: Vec<u32> =
+        family(saboteur.root()).into_iter().filter(|pid| is_lasting(*pid, setting)).collect();
     let now = || (family(saboteur.root()).len(), Left::look(&lasting));
     // One cage may be going and another coming: only what stays is how it is.
-    let before = loop {
-        let first = now();
-        if first.0 == standing && first == now() {
-            break first;
-        }
-    };
+    let mut before = now();
+    wait_until("all stays as it is", || {
+        let first = std::mem::replace(&mut before, now());
+        first.0 == standing && first == before
+    });
     for (turn, (stage, steps)) in faults.iter().enumerate() {
         let errno = ERRNOS[(turn + which) % ERRNOS.len()];
         let said = fail(&runner, &saboteur, *stage, errno, steps);
@@ -329,9 +331,12 @@ fn network(stage: Stage) -> NetworkAccess {
     }
 }
 
-/// Whether this is the launcher, not one of its cages, which share its command line but run on another's children.
-fn is_lasting(pid: u32) -> bool {
-    descendants(pid).iter().any(|child| child.parent == pid)
+/// Whether this is a launcher, not one of its cages, which share its command line. A cage that waits has no process below
+/// its first but the copy of an interpreter.
+fn is_lasting(pid: u32, setting: Setting) -> bool {
+    let below = descendants(pid);
+    let has_child = |pid: u32| below.iter().any(|child| child.parent == pid);
+    if setting.is_forked { below.iter().any(|child| has_child(child.pid)) } else { has_child(pid) }
 }
 
 /// Waits until all is as before. What is left is told.

@@ -13,7 +13,7 @@ use rollcage_sys::stack::{Region, Stack, leave_for};
 use rollcage_types::IsolationLevel;
 use rustix::net::{SendFlags, send};
 
-use crate::fork_server::REFUSED_EXIT;
+use crate::fork_server::{COPIED_AHEAD_MAX, REFUSED_EXIT};
 use crate::intake::{Intake, receive};
 use crate::launcher::{LauncherError, call, give_up};
 use crate::protocol::{Answer, Refusal};
@@ -112,7 +112,8 @@ impl Handover {
         written: Vec<Extent>,
     ) -> Result<(*mut ForkPoint, Work), LauncherError> {
         let intake = Intake::receive(self.socket.as_fd())?;
-        let point = ForkPoint::here(sequences, written).map_err(call("find the thread's registrations"))?;
+        let point = ForkPoint::here(sequences, first_bytes(written, COPIED_AHEAD_MAX))
+            .map_err(call("find the thread's registrations"))?;
         point.forget_sequences().map_err(call("give up restartable sequences"))?;
         let point = Box::into_raw(Box::new(point));
         let birth = Birth::Fork { point: point.cast_const(), kept };
@@ -122,6 +123,17 @@ impl Handover {
         let regions = [own, rooms, slots, start_clock];
         Ok((point, Work { launcher: Some(launcher), control: self.control, landlock_abi, regions }))
     }
+}
+
+/// The first of `extents` that have no more than `most` bytes together.
+fn first_bytes(extents: Vec<Extent>, most: usize) -> Vec<Extent> {
+    let mut left = most;
+    let fits = |extent: &Extent| {
+        let rest = left.checked_sub(extent.length);
+        left = rest.unwrap_or(0);
+        rest.is_some()
+    };
+    extents.into_iter().take_while(fits).collect()
 }
 
 /// The launcher, on a stack of its own so that the interpreter's stays as it was left.

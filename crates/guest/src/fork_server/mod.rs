@@ -15,6 +15,9 @@ pub use rollcage_sys::child::Extent;
 /// Descriptors an interpreter may hold for itself at its fork point: Ruby has two, the others none.
 pub const KEPT_MAX: usize = 32;
 
+/// Bytes of its memory that a copy may write to ahead of its request; further ones it writes to as it comes to them.
+pub const COPIED_AHEAD_MAX: usize = 4 << 20;
+
 /// The descriptor of the socket with the [`Handover`], as a decimal number. Set by the launcher; the others by its
 /// supervisor.
 pub const SOCKET_VARIABLE: &str = "ROLLCAGE_FORK_SOCKET";

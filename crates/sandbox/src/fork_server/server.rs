@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rollcage_guest::fork_server::{
-    EXECUTABLE_VARIABLE, HIDDEN_VARIABLE, PASSES_VARIABLE, POINT_VARIABLE, PRELOAD_VARIABLE, STOP_VARIABLE,
+    COPIED_AHEAD_MAX, EXECUTABLE_VARIABLE, HIDDEN_VARIABLE, PASSES_VARIABLE, POINT_VARIABLE,
+    PRELOAD_VARIABLE, STOP_VARIABLE,
 };
 use rollcage_guest::protocol::{Answer, ForkServerOrder, Order, Refusal};
 use rollcage_types::{ByteSize, ExecOutcome, ExecRequest, IsolationLevel, Limits, Start};
@@ -26,8 +27,10 @@ use crate::host::Host;
 use crate::launch::{Launcher, StartError, Wait};
 use crate::plan;
 
-/// Tasks of a server beside one stub for each slot: the interpreter, and what it starts before its fork point.
-const TASKS_BESIDE_STUBS: u32 = 64;
+/// Tasks of a server for each slot: a stub, and a copy of the interpreter that waits.
+const TASKS_OF_SLOT: u32 = 2;
+/// Its other tasks: the interpreter, and what it starts before its fork point.
+const TASKS_BESIDE_SLOTS: u32 = 64;
 /// The end of what an interpreter said is kept, for the message.
 const SAID_MAX: usize = 2048;
 
@@ -184,6 +187,11 @@ impl ForkServer {
         self.groups.as_ref().and_then(|groups| groups.group.memory_now().ok())
     }
 
+    /// What copies of the interpreter that wait may take of that, at the most: one for each slot.
+    pub fn memory_of_copies(&self) -> ByteSize {
+        memory_of_copies(&self.host)
+    }
+
     /// How it was started.
     pub const fn spec(&self) -> &ForkServerSpec {
         &self.spec
@@ -219,6 +227,13 @@ struct Groups {
     paths: Vec<PathBuf>,
 }
 
+/// What waiting copies may take of their interpreter's group, at the most.
+fn memory_of_copies(host: &Host) -> ByteSize {
+    /// Page tables, stacks and descriptors of the kernel's.
+    const KERNEL_BYTES: u64 = 2 << 20;
+    ByteSize::bytes((COPIED_AHEAD_MAX as u64 + KERNEL_BYTES).saturating_mul(host.slots() as u64))
+}
+
 impl Groups {
     fn make(host: &Host, number: u64, spec: &ForkServerSpec) -> Result<Option<Self>, ForkServerError> {
         let Some(hierarchy) = host.hierarchy() else { return Ok(None) };
@@ -231,9 +246,10 @@ impl Groups {
         let name = host.group_name().join(format!("server-{number}"));
         let mut group = SlotCgroup::create(hierarchy, &name).map_err(failed)?;
         let paths = hierarchy.roots().into_iter().map(|root| root.join(&name)).collect();
-        let stubs = u32::try_from(host.slots()).unwrap_or(u32::MAX);
-        let processes = stubs.saturating_add(TASKS_BESIDE_STUBS);
-        group.begin(&Limits { memory: spec.memory, processes, ..Limits::default() }).map_err(failed)?;
+        let slots = u32::try_from(host.slots()).unwrap_or(u32::MAX);
+        let processes = slots.saturating_mul(TASKS_OF_SLOT).saturating_add(TASKS_BESIDE_SLOTS);
+        let memory = ByteSize::bytes(spec.memory.as_u64().saturating_add(memory_of_copies(host).as_u64()));
+        group.begin(&Limits { memory, processes, ..Limits::default() }).map_err(failed)?;
         Ok(Some(Self { group, paths }))
     }
 

@@ -99,7 +99,7 @@ impl ForkPoint {
 
     /// Gives this process copies of its own of what it will write to: one call for a run of pages costs a fraction of a
     /// fault for each.
-    fn copy_written(&self) {
+    pub fn copy_written(&self) {
         /// `MADV_POPULATE_WRITE` of Linux 5.14.
         const POPULATE_WRITE: usize = 23;
         for extent in &self.written {
@@ -151,8 +151,6 @@ pub unsafe extern "C" fn confine_and_return(argument: *mut c_void) -> ! {
     let confined = unsafe { confine(&order.child) };
     let ready = confined.and_then(|()| {
         be_dumpable();
-        // Once in the group that is charged for it.
-        point.copy_written();
         point.register().map_err(|errno| (Stage::Register, errno))
     });
     match ready {
