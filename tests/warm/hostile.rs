@@ -46,6 +46,22 @@ fn executes_its_interpreter_again() {
     check(program, "again ['HOME', 'LANG', 'PATH', 'TMPDIR', 'TZ', 'USER']");
 }
 
+/// The control: a server that forks its programs and confines nothing is told a lie by one, and killed by another.
+#[test]
+fn a_server_without_cages_is_harmed_by_the_same() {
+    const SERVER: &str = "import os, socket, sys\nours, other = socket.socketpair()\npid = os.fork()\n\
+                          if pid == 0:\n    exec(sys.argv[1])\n    os._exit(0)\n\
+                          os.waitpid(pid, 0)\nours.setblocking(False)\nprint('told', ours.recv(80)[:1])\n";
+    let harm = |program: &str| {
+        std::process::Command::new("/usr/bin/python3").args(["-c", SERVER, program]).output().unwrap()
+    };
+    let lies =
+        "import os\nfor fd in range(3, 64):\n    try: os.write(fd, b'x' * 80)\n    except OSError: pass\n";
+    assert_eq!(String::from_utf8_lossy(&harm(lies).stdout), "told b'x'\n");
+    let killed = harm("import os, signal\nos.kill(os.getppid(), signal.SIGTERM)\n");
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&killed.status), Some(15));
+}
+
 #[test]
 fn leaves_processes_behind() {
     let program = "import os\nif os.fork() == 0:\n    os.setsid()\n    os.closerange(0, 3)\n    os.execv('/bin/sleep', ['sleep', '60'])\n\

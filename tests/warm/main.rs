@@ -1,6 +1,7 @@
 //! Programs that are copies of an interpreter, beside the same programs executed: both in cages, of one host.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says where")]
 
+mod datasets;
 mod harness;
 mod hazards;
 mod hostile;

@@ -3,10 +3,12 @@
 use std::fs;
 use std::sync::Arc;
 
-use rollcage_sandbox::{Cancel, ForkServer, SandboxError};
-use rollcage_types::Termination;
+use rollcage_language::LanguageSet;
+use rollcage_sandbox::{Cancel, ForkServer, HostConfig, SandboxError};
+use rollcage_types::{ByteSize, Termination};
+use rollcage_warm::{Bounds, Pool};
 
-use crate::harness::{Ended, Server, kill_python_below, python, request, tasks_below};
+use crate::harness::{Ended, Server, host_of, kill_python_below, python, request, tasks_below};
 
 /// Programs until a leak of a page or a descriptor each would show.
 const PROGRAMS: usize = 500;
@@ -28,6 +30,54 @@ fn hundreds_of_programs_leave_nothing() {
     // The last program's process may not be gone yet.
     assert!(after.1 <= before.1 + 1, "{before:?} {after:?}");
     assert_eq!(server.server.forks(), (BEFORE + PROGRAMS) as u64);
+}
+
+/// Through the pool, which renews its interpreter two dozen times meanwhile.
+#[test]
+fn a_hundred_thousand_programs_leave_nothing() {
+    const LONG: usize = 100_000;
+    if std::env::var_os("ROLLCAGE_LONG").is_none() {
+        eprintln!("skipped: needs ROLLCAGE_LONG=1");
+        return;
+    }
+    let Some(host) = host_of(&HostConfig::default()) else { return };
+    let pool = Pool::new(host, Some(Bounds::of_machine()));
+    let python = LanguageSet::built_in().find("python").unwrap().clone();
+    pool.await_ready(&python, None).unwrap();
+    let request = python.run_request(vec![python.source_file(*b"print(1)\n")]);
+    let run_some = |count: usize| {
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    for _ in 0..count / 2 {
+                        let outcome = pool.run(&python, &request, &Cancel::new()).unwrap();
+                        assert_eq!(outcome.stdout.to_text(), "1\n");
+                    }
+                });
+            }
+        });
+    };
+    let look = || {
+        let kept = pool.kept();
+        let interpreters = kept.iter().filter_map(|kept| kept.memory).map(ByteSize::as_u64).sum::<u64>();
+        (tasks_below(std::process::id()).len(), own_memory(), interpreters)
+    };
+    run_some(LONG / 20);
+    let before = look();
+    run_some(LONG);
+    let after = look();
+    println!("processes, own bytes, interpreters' bytes: {before:?}, then {after:?}; {:?}", pool.counts());
+    // One interpreter may be going and another coming.
+    assert!(after.0 <= before.0 + 12, "{before:?} {after:?}");
+    assert!(after.1 <= before.1 + 16 * SLACK_BYTES, "{before:?} {after:?}");
+    assert!(after.2 <= 2 * before.2 + 16 * SLACK_BYTES, "{before:?} {after:?}");
+}
+
+/// This process's resident memory, in bytes.
+fn own_memory() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.split_whitespace().next().unwrap().parse::<u64>().unwrap() * 1024
 }
 
 #[test]
