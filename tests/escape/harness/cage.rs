@@ -1,5 +1,6 @@
 //! Runs an attack in the cage, with whom it needs beside it, and judges whether the cage held.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
@@ -8,6 +9,7 @@ use rollcage_sandbox::{Cancel, Host, SandboxError};
 use rollcage_types::{ExecOutcome, ExecRequest, Termination};
 
 use super::canary;
+use super::copy;
 use super::machine::Watch;
 use super::modes::{Mode, Place};
 use super::probe::{Companion, Exception, Expectation, Held, Probe, Risk};
@@ -22,9 +24,9 @@ pub(super) const PARTIAL: &str = "in part: ";
 #[derive(Debug)]
 pub(super) struct Cages {
     /// Room for an attack, a neighbour and a bystander.
-    pub(super) many: Host,
+    pub(super) many: Arc<Host>,
     /// With one slot, the next run is in the same slot.
-    pub(super) reused: Host,
+    pub(super) reused: Arc<Host>,
     pub(super) target: Target,
 }
 
@@ -61,30 +63,34 @@ impl Cages {
     fn attack(&self, probe: &Probe, mode: &Mode) -> Result<ExecOutcome, String> {
         let request = |arguments: &[String]| attack(probe, mode.place, arguments, &self.target);
         match probe.companion {
-            Companion::None => run(&self.many, &request(&[])),
+            Companion::None => run_as(mode.place, &self.many, &request(&[])),
             Companion::Host(source) => {
                 let mut companion = HostCompanion::start(&self.target.secret_path, source);
-                let outcome = run(&self.many, &request(&companion.arguments()))?;
+                let outcome = run_as(mode.place, &self.many, &request(&companion.arguments()))?;
                 if !companion.is_alive() {
                     return Err("the process on the host ended".to_owned());
                 }
                 Ok(outcome)
             }
             Companion::Earlier(source) => {
-                let earlier = run(&self.reused, &companion(source, &self.target))?;
+                let earlier = run_as(mode.place, &self.reused, &companion(source, &self.target))?;
                 if !earlier.termination.is_success() {
                     return Err(format!("the earlier run failed: {}", describe(&earlier)));
                 }
                 let printed = String::from_utf8_lossy(&earlier.stdout.head).into_owned();
                 let words = printed.split_whitespace().skip(1).map(str::to_owned);
-                run(&self.reused, &request(&std::iter::once("0".to_owned()).chain(words).collect::<Vec<_>>()))
+                let arguments: Vec<_> = std::iter::once("0".to_owned()).chain(words).collect();
+                run_as(mode.place, &self.reused, &request(&arguments))
             }
-            Companion::Neighbour(source) => self.beside(&companion(source, &self.target), &request),
+            Companion::Neighbour(source) => {
+                self.beside(mode.place, &companion(source, &self.target), &request)
+            }
         }
     }
 
     fn beside(
         &self,
+        place: Place,
         neighbour: &ExecRequest,
         request: &dyn Fn(&[String]) -> ExecRequest,
     ) -> Result<ExecOutcome, String> {
@@ -92,7 +98,7 @@ impl Cages {
         let (outcome, neighbour) = thread::scope(|scope| {
             let running = scope.spawn(|| self.many.run(neighbour, &cancel));
             let outcome = match Watch::own().await_ready() {
-                Some(process) => run(&self.many, &request(&[process.pid.to_string()])),
+                Some(process) => run_as(place, &self.many, &request(&[process.pid.to_string()])),
                 None => Err("the neighbour never became ready".to_owned()),
             };
             cancel.cancel();
@@ -126,6 +132,11 @@ impl Cages {
             Err(error) => Err(format!("the run after compiling has no outcome: {error:?}")),
         }
     }
+}
+
+/// Runs it in a cage, or at that as a copy of an interpreter.
+fn run_as(place: Place, host: &Arc<Host>, request: &ExecRequest) -> Result<ExecOutcome, String> {
+    if place == Place::Warm { copy::run(host, request) } else { run(host, request) }
 }
 
 fn run(host: &Host, request: &ExecRequest) -> Result<ExecOutcome, String> {

@@ -3,6 +3,7 @@
 mod cage;
 mod canary;
 mod control;
+mod copy;
 mod machine;
 mod matrix;
 mod modes;

@@ -29,6 +29,13 @@ pub(super) const MODES: &[Mode] = &[
         place: Place::Cold,
     },
     Mode {
+        name: "full/v1/warm",
+        level: IsolationLevel::Full,
+        accounting: Accounting::Groups,
+        supervisor: Supervisor::Root,
+        place: Place::Warm,
+    },
+    Mode {
         name: "full/v1/compile",
         level: IsolationLevel::Full,
         accounting: Accounting::Groups,
@@ -76,6 +83,13 @@ pub(super) const MODES: &[Mode] = &[
         accounting: Accounting::Sampled,
         supervisor: Supervisor::User,
         place: Place::Cold,
+    },
+    Mode {
+        name: "rootless/none/warm",
+        level: IsolationLevel::Rootless,
+        accounting: Accounting::Sampled,
+        supervisor: Supervisor::User,
+        place: Place::Warm,
     },
     Mode {
         name: "rootless/none/compile",
@@ -132,6 +146,8 @@ pub(super) enum Supervisor {
 pub(super) enum Place {
     /// The program itself.
     Cold,
+    /// The program itself, as a copy of an interpreter that was started before.
+    Warm,
     /// The compile step of a language.
     Compile,
     /// The checker program of a problem's author, beside what a solution read and wrote and what was expected of it.

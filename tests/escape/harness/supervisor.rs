@@ -1,6 +1,7 @@
 //! The supervisor of a mode: runs what it is told in cages of its own, and judges what came of it.
 
 use std::io::{self, BufRead as _, Write as _};
+use std::sync::Arc;
 
 use rollcage_sandbox::{Cancel, Host, HostError};
 
@@ -23,7 +24,7 @@ pub(crate) fn serve(probes: &[&Probe]) {
     let setup: Setup = serde_json::from_str(&setup).expect("the test writes what it reads");
     let mode = Mode::named(&setup.mode).expect("both sides have the same table");
     let target = Target { secret_path: setup.secret_path.clone() };
-    let start = |slots| Host::start(&mode.host_config(slots, &setup));
+    let start = |slots| Host::start(&mode.host_config(slots, &setup)).map(Arc::new);
     let (many, reused) = match (start(SLOTS), start(1)) {
         (Ok(many), Ok(reused)) => (many, reused),
         (Err(error @ (HostError::NotRoot { .. } | HostError::NoCgroups { .. })), _) => {
