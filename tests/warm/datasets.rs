@@ -14,8 +14,11 @@ use crate::harness::{Ended, host_of};
 /// Programs at once.
 const WORKERS: usize = 2;
 
+/// Makes a program of a row.
+type Program = fn(&Value) -> String;
+
 /// Each row's solution with its own tests. Those of CRUXEval print what they compute, so that bytes are compared.
-const SETS: [(&str, fn(&Value) -> String); 3] = [
+const SETS: [(&str, Program); 3] = [
     ("humaneval/HumanEval.jsonl.gz", |row| {
         let [prompt, solution, test, name] =
             ["prompt", "canonical_solution", "test", "entry_point"].map(|key| text(row, key));
