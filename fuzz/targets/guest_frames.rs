@@ -5,7 +5,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use rollcage_guest::protocol::{Command, LISTENERS_MAX, Report, RunHeader, RunMessage, Setup};
+use rollcage_guest::protocol::{Answer, Command, LISTENERS_MAX, Order, Report, RunHeader, RunMessage, Setup};
 use rollcage_sys::child::RESOURCE_LIMITS_MAX;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -17,6 +17,13 @@ fuzz_target!(|bytes: &[u8]| {
     }
     if let Some((generation, report)) = Report::decode(bytes) {
         assert_eq!(Report::decode(&report.encode(generation)), Some((generation, report)));
+    }
+    if let Some(order) = Order::decode(bytes) {
+        assert_eq!(Order::decode(&order.encode()), Some(order));
+    }
+    // Sent by a process that an interpreter shares.
+    if let Some(answer) = Answer::decode(bytes) {
+        assert_eq!(Answer::decode(&answer.encode()), Some(answer));
     }
     if let Some(header) = RunHeader::decode(bytes) {
         check_request(&header, bytes);

@@ -1,7 +1,7 @@
 //! What goes wrong when an interpreter forks without having asked to, one test each.
 
 use rollcage_sandbox::ForkServerSpec;
-use rollcage_types::Termination;
+use rollcage_types::{ByteSize, LimitKind, Termination};
 
 use crate::harness::{self, Server, has_module, python_with};
 
@@ -199,4 +199,32 @@ fn a_program_that_forks_ends_each_of_its_processes_as_ever() {
     let program = "import os, sys, atexit\natexit.register(print, 'end', flush=True)\n\
                    pid = os.fork()\nif pid == 0: sys.exit(4)\nprint(os.waitpid(pid, 0)[1] >> 8)\n";
     assert_eq!(server.warm(program, ""), server.cold(program, ""));
+}
+
+/// Pages that a copy writes to are charged to the copy: its limit ends it, and neither its server nor a sibling.
+#[test]
+fn a_copy_that_takes_too_much_memory_ends_alone() {
+    let Some(server) = Server::start(&harness::python()) else { return };
+    let mut greedy = server.request("kept = []\nwhile True: kept.append(bytearray(1 << 24))\n", "");
+    greedy.limits.memory = ByteSize::mib(64);
+    let modest = server.request("import time\ntime.sleep(0.3)\nprint('well')\n", "");
+    std::thread::scope(|scope| {
+        let sibling = scope.spawn(|| server.warm_request(&modest));
+        for _ in 0..3 {
+            let ended = server.warm_request(&greedy);
+            assert_eq!(ended.termination, Termination::LimitExceeded(LimitKind::Memory));
+        }
+        assert_eq!(sibling.join().unwrap().stdout.to_text(), "well\n");
+    });
+    assert!(server.server.is_alive());
+    assert_eq!(server.say("print('well')"), "well");
+}
+
+/// The pipes are the program's own, not root's, so that they can be opened by name.
+#[test]
+fn standard_streams_can_be_opened_by_name() {
+    let Some(server) = Server::start(&harness::python()) else { return };
+    let program = "text = open('/dev/stdin').read()\nopen('/dev/stdout', 'w').write(text.upper())\n";
+    let ended = server.warm(program, "word");
+    assert_eq!((ended.stdout.as_str(), ended.stderr.as_str()), ("WORD", ""));
 }

@@ -122,6 +122,13 @@ fn interpreters_that_never_open_the_file() {
     }
 }
 
+/// The loader's own configuration program has to work without a loader.
+#[test]
+fn an_interpreter_that_loads_no_library() {
+    let Some(error) = refusal(&spec(&["/usr/sbin/ldconfig"], "snippet")) else { return };
+    assert!(matches!(error, ForkServerError::Static { .. }), "{error}");
+}
+
 #[test]
 fn programs_that_are_not_there_or_cannot_be_executed() {
     for argv in [&["/no/such/program"][..], &["/etc/passwd"], &["/usr"]] {

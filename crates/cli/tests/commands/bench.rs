@@ -26,6 +26,22 @@ fn the_report_has_rows_and_targets() {
     assert_eq!(rollcage(&["bench", "exec", "--case", "nosuch"]).code, Some(2));
 }
 
+#[test]
+fn starts_are_measured_in_three_modes() {
+    if !can_run(&["bash"]) {
+        return;
+    }
+    let finished = rollcage(&["bench", "start", "--quick", "--case", "bash", "--json"]);
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    let report: BenchReport = serde_json::from_slice(&finished.stdout).unwrap();
+    assert_eq!(report.bench, "start");
+    let modes: Vec<_> = report.rows.iter().map(|row| (row.case.as_str(), row.mode.as_str())).collect();
+    assert_eq!(modes, [("bash", "bare-cold"), ("bash", "caged-cold"), ("bash", "caged-warm")]);
+    assert!(report.rows.iter().all(|row| 0.0 < row.p50_ms && row.per_second > 0.0), "{report:?}");
+    assert!(report.rows[2].memory_kb.is_some_and(|kb| kb > 0));
+    assert_eq!(report.targets.len(), 1);
+}
+
 /// Soaks for so many minutes, and finds nothing.
 fn soak(minutes: &str) {
     let report = Files::new::<&str>(&[]);
