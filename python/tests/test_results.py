@@ -13,6 +13,7 @@ EXEC = {
     "termination": {"kind": "exited", "code": 0},
     "stdout": {"text": "42\n", "bytes_total": 3, "truncated": False},
     "stderr": {"text": "", "bytes_total": 0, "truncated": False},
+    "start": "fork",
     "usage": {"cpu_ms": 1.5, "wall_ms": 2.0, "memory_bytes": 4096, "processes": 1},
     "enforcement": {"level": "full", "mechanisms": [{"mechanism": "landlock", "state": "full", "why": None}]},
 }
@@ -48,6 +49,7 @@ def test_a_run_is_read() -> None:
     result = _wire.run_result(value)
     assert (result.ok, result.stdout, result.stderr, result.exit_code) == (True, "42\n", "", 0)
     assert result.files == {"a": b"text", "b": b"\xff"}
+    assert result.execution.start == "fork"
     assert result.execution.enforcement.mechanisms == {"landlock": "full"}
     with pytest.raises(TypeError):
         bool(result)
