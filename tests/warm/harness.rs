@@ -231,9 +231,11 @@ pub(crate) fn tasks_below(process: u32) -> Vec<String> {
     let mut found = Vec::new();
     let mut pending = vec![process.to_string()];
     while let Some(pid) = pending.pop() {
-        let children =
-            std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-        pending.extend(children.split_whitespace().map(str::to_owned));
+        // Of every thread: each has the children that it made.
+        for task in std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten() {
+            let children = std::fs::read_to_string(task.path().join("children")).unwrap_or_default();
+            pending.extend(children.split_whitespace().map(str::to_owned));
+        }
         found.push(pid);
     }
     found
