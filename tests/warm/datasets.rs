@@ -83,10 +83,11 @@ fn every_solution_does_the_same() {
 }
 
 /// What came of a program, but for where objects lie in memory, which differs between any two runs.
-fn said(outcome: ExecOutcome) -> Ended {
+fn said(outcome: ExecOutcome) -> (Ended, u64, u64) {
+    let (bytes, disk) = (outcome.stdout.bytes_total, outcome.usage.disk.as_u64());
     let Ended { termination, stdout, stderr } = outcome.into();
     let [stdout, stderr] = [stdout, stderr].map(|text| without_addresses(&text));
-    Ended { termination, stdout, stderr }
+    (Ended { termination, stdout, stderr }, bytes, disk)
 }
 
 fn without_addresses(text: &str) -> String {

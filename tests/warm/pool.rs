@@ -8,7 +8,7 @@ use rollcage_sandbox::{Cancel, Host, HostConfig, Mismatch};
 use rollcage_types::{ByteSize, ExecOutcome, ExecRequest, FileEntry, IsolationLevel, LimitOverrides, Start};
 use rollcage_warm::{Bounds, ColdReason, Pool};
 
-use crate::harness::{has_module, host_of, kill_python_below, wait_until};
+use crate::harness::{Ended, has_module, host_of, kill_python_below, wait_until};
 
 fn language(name: &str) -> Arc<Language> {
     Arc::clone(LanguageSet::built_in().find(name).unwrap())
@@ -74,7 +74,7 @@ fn files(pool: &Pool, language: &Arc<Language>, source: &str) -> Result<Vec<File
 }
 
 #[test]
-fn every_built_in_recipe_passes_the_self_tests() {
+fn every_built_in_recipe_passes_the_self_tests_as_it_does_cold() {
     let Some(pool) = pool() else { return };
     for language in LanguageSet::built_in().iter().filter(|language| language.root.is_none()) {
         let Some(warm) = &language.warm else { continue };
@@ -110,6 +110,8 @@ fn every_built_in_recipe_passes_the_self_tests() {
                 Warm::Spare(_) => Start::Cold,
             };
             assert_eq!(outcome.start, expected, "{} {}", language.name, test.name);
+            let cold = pool.host().run(&run, &Cancel::new()).unwrap();
+            assert_eq!(Ended::from(outcome), Ended::from(cold), "{} {}", language.name, test.name);
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Programs that are copies of the launcher: the process is copied before there is a request for it.
 //!
 //! Copying an interpreter's page tables, and those of its pages that every program writes to, takes longer than most of
-//! what follows, so it is not left for when somebody waits. Both are charged to the launcher's group. The copy receives the request itself and takes everything on from there; the stub knows only how it ended.
+//! what follows, so it is not left for when somebody waits. Both are charged to the launcher's group. The copy receives
+//! the request itself and takes everything on from there; the stub knows only how it ended.
 #![expect(unsafe_code, reason = "two processes that share one room")]
 
 use core::ffi::c_void;
@@ -19,7 +20,7 @@ use crate::ground::Ground;
 use crate::stub::{lay_out, now_ns, prepare, receive_own, report_end};
 
 /// What the copy finds where the stub left it. The stub leaves it alone until the copy has ended.
-struct Copy {
+struct Post {
     bench: *mut Bench,
     ground: *const Ground,
     point: *const ForkPoint,
@@ -31,8 +32,8 @@ pub(crate) fn serve(
     ground: &Ground,
     point: *const ForkPoint,
 ) -> Result<(), (Stage, Errno)> {
-    let copy = Copy { bench: ptr::from_mut(bench), ground: ptr::from_ref(ground), point };
-    let pid = spawn(bench, &copy).map_err(|errno| (Stage::CloneChild, errno))?;
+    let post = Post { bench: ptr::from_mut(bench), ground: ptr::from_ref(ground), point };
+    let pid = spawn(bench, &post).map_err(|errno| (Stage::CloneChild, errno))?;
     ground.renounce(bench.uid);
     // A wait that cannot fail has failed: leave rather than spin.
     let reaped = ground.await_program(bench, pid).unwrap_or_else(|| exit(1));
@@ -55,12 +56,12 @@ const fn has_left(reaped: &Ended) -> bool {
     reaped.status == 0
 }
 
-fn spawn(bench: &Bench, copy: &Copy) -> Result<Pid, Errno> {
+fn spawn(bench: &Bench, post: &Post) -> Result<Pid, Errno> {
     // SAFETY: made before the launcher began to serve, and never removed.
-    let thread_id = unsafe { &*copy.point }.thread_id();
-    let argument = ptr::from_ref(copy).cast_mut().cast::<c_void>();
+    let thread_id = unsafe { &*post.point }.thread_id();
+    let argument = ptr::from_ref(post).cast_mut().cast::<c_void>();
     // SAFETY: no other process uses this slot's child stack, and the launcher's region is shared, so that this process and
-    // the new one do not write to the same. `copy` and all it points to stay until the program has ended; what is not in
+    // the new one do not write to the same. `post` and all it points to stay until the program has ended; what is not in
     // the region the new process has a copy of. The interpreter's stack was left before the first stub was made.
     unsafe { spawn_copying_memory(thread_id, bench.child_stack, become_program, argument) }
 }
@@ -69,16 +70,16 @@ fn spawn(bench: &Bench, copy: &Copy) -> Result<Pid, Errno> {
 ///
 /// # Safety
 ///
-/// `argument` points to a [`Copy`] whose every pointer is valid until this process has ended, and whose bench nobody
+/// `argument` points to a [`Post`] whose every pointer is valid until this process has ended, and whose bench nobody
 /// else writes to. The stack that was left is as it was.
 unsafe extern "C" fn become_program(argument: *mut c_void) -> ! {
     // SAFETY: by the contract.
-    let copy = unsafe { &*argument.cast_const().cast::<Copy>() };
+    let post = unsafe { &*argument.cast_const().cast::<Post>() };
     // SAFETY: by the contract.
-    let bench = unsafe { &mut *copy.bench };
+    let bench = unsafe { &mut *post.bench };
     // SAFETY: by the contract.
-    let ground = unsafe { &*copy.ground };
-    match take_request(bench, ground, copy.point) {
+    let ground = unsafe { &*post.ground };
+    match take_request(bench, ground, post.point) {
         Ok(Some(order)) => {
             let argument = ptr::from_ref(&order).cast_mut().cast::<c_void>();
             // SAFETY: the order is on this stack, which is left only for the interpreter's.

@@ -1,9 +1,8 @@
 //! PID 1 of a cage.
 //!
-//! It finishes the cage's mounts, waits for one request (or has its copy wait, see `ahead.rs`), starts the program and
-//! reports how it ended. It is
-//! never the program itself: a namespace's init ignores signals at their default action, which would corrupt
-//! verdicts. It shares the launcher's memory and runs on a stack of its own, so it allocates nothing, locks
+//! It finishes the cage's mounts, waits for one request (or has the copy of an interpreter wait, see `ahead.rs`), starts
+//! the program and reports how it ended. It is never the program itself: a namespace's init ignores signals at their
+//! default action, which would corrupt verdicts. It shares the launcher's memory and runs on a stack of its own, so it allocates nothing, locks
 //! nothing and cannot panic; once the program runs it holds no privilege.
 #![expect(unsafe_code, reason = "runs between clone and exec on memory shared with the launcher")]
 

@@ -61,13 +61,8 @@ unsafe fn awaited(directory: c_int, path: *const c_char) -> Option<(&'static Set
         return None;
     }
     let name = settings.point(name)?;
-    if raw::own_pid() != settings.pid {
-        match settings.role {
-            Role::Server { .. } => {
-                point::refuse(settings, Refusal::OtherProcess, i64::from(raw::own_pid()));
-            }
-            Role::Spare { .. } => return None,
-        }
+    if !is_own_process(settings) {
+        return None;
     }
     let passes =
         STATE.load(Ordering::Relaxed) == ARMED && PASSED.fetch_add(1, Ordering::Relaxed) < settings.passes;
@@ -107,12 +102,16 @@ fn opened() -> Option<&'static Settings> {
     if STATE.load(Ordering::Relaxed) != OPENED {
         return None;
     }
-    let settings = SETTINGS.get()?;
+    SETTINGS.get().filter(|settings| is_own_process(settings))
+}
+
+/// Whether this is the process that is to stop, and not a child of it. A server that had one could not be copied.
+fn is_own_process(settings: &Settings) -> bool {
     let own = raw::own_pid();
     match settings.role {
-        _ if own == settings.pid => Some(settings),
+        _ if own == settings.pid => true,
         Role::Server { .. } => point::refuse(settings, Refusal::OtherProcess, i64::from(own)),
-        Role::Spare { .. } => None,
+        Role::Spare { .. } => false,
     }
 }
 

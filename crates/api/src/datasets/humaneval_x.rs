@@ -94,6 +94,7 @@ impl HumanEvalXRow {
             Tongue::Java => (prompt.clone(), String::new(), format!("{}{test}", java_imports(prompt))),
             Tongue::JavaScript => (prompt.clone(), String::new(), test.clone()),
             Tongue::Python => (prompt.clone(), format!("{prompt}\n"), test.clone()),
+            // Part of the program that is handed in, where it is what Rust has for a body that is not written.
             Tongue::Rust => (declaration.clone(), String::new(), test.clone()),
         };
         Tests::Code { prefix: prefix.into(), context: context.into(), test_code: test_code.into() }

@@ -65,12 +65,10 @@ pub(crate) fn exec(plan: &ExecPlan, cancel: &Cancel) -> Result<(BenchReport, Vec
     // Before our own runs make it busy.
     let machine = machine::describe();
     let host = host::start(&plan.host)?;
-    let directory =
-        tempfile::tempdir().context("cannot create a directory").map_err(Failure::infrastructure)?;
     let (mut rows, mut phases) = (Vec::new(), Vec::new());
     for case in &plan.cases {
         let request = request(*case, &host, cancel)?;
-        write_files(&request.files, directory.path())?;
+        let directory = directory_of(&request.files)?;
         let bare = || run_bare(&request, directory.path());
         let caged = || run_caged(&host, &request, cancel).map(|_program_time| ());
         let subjects = [
@@ -122,8 +120,15 @@ fn request(case: ExecCase, host: &Host, cancel: &Cancel) -> Result<ExecRequest, 
     }
 }
 
-/// Gives bare runs what a cage places in its workspace.
-pub(super) fn write_files(files: &[FileEntry], directory: &Path) -> Result<(), Failure> {
+/// A directory for bare runs, with what a cage places in its workspace.
+pub(super) fn directory_of(files: &[FileEntry]) -> Result<tempfile::TempDir, Failure> {
+    let directory =
+        tempfile::tempdir().context("cannot create a directory").map_err(Failure::infrastructure)?;
+    write_files(files, directory.path())?;
+    Ok(directory)
+}
+
+fn write_files(files: &[FileEntry], directory: &Path) -> Result<(), Failure> {
     use std::os::unix::fs::PermissionsExt as _;
     for file in files {
         let path = directory.join(file.path.as_str());

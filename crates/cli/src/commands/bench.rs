@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use rollcage_api::{BenchReport, ExitCode};
-use rollcage_sandbox::Cancel;
+use rollcage_sandbox::{Cancel, HostConfig};
 
 use crate::bench::soak::{self, SoakPlan};
 use crate::bench::{
@@ -61,12 +61,10 @@ enum Bench {
     Soak(SoakArgs),
 }
 
+/// How to measure, and how to answer.
 #[derive(Clone, Debug, clap::Args)]
-struct ExecArgs {
-    /// Only these programs; all if none is given
-    #[arg(long = "case", value_name = "CASE", value_enum)]
-    cases: Vec<ExecCase>,
-    /// A look, in about ten seconds
+struct Measuring {
+    /// A look: about ten seconds for three cases
     #[arg(long)]
     quick: bool,
     /// Print one JSON object instead of tables
@@ -79,22 +77,37 @@ struct ExecArgs {
     cages: CageOptions,
 }
 
+impl Measuring {
+    const fn effort(&self) -> Effort {
+        if self.quick { Effort::QUICK } else { Effort::FULL }
+    }
+
+    fn host(&self) -> HostConfig {
+        self.cages.host_config(None)
+    }
+}
+
+/// Those that were asked for, or all.
+fn chosen<T: Copy>(asked: Vec<T>, all: &[T]) -> Vec<T> {
+    if asked.is_empty() { all.to_vec() } else { asked }
+}
+
+#[derive(Clone, Debug, clap::Args)]
+struct ExecArgs {
+    /// Only these programs; all if none is given
+    #[arg(long = "case", value_name = "CASE", value_enum)]
+    cases: Vec<ExecCase>,
+    #[command(flatten)]
+    measuring: Measuring,
+}
+
 #[derive(Clone, Debug, clap::Args)]
 struct StartArgs {
     /// Only these programs; all if none is given
     #[arg(long = "case", value_name = "CASE", value_enum)]
     cases: Vec<StartCase>,
-    /// A look, in a minute
-    #[arg(long)]
-    quick: bool,
-    /// Print one JSON object instead of tables
-    #[arg(long)]
-    json: bool,
-    /// End with 1 if a promise does not hold
-    #[arg(long)]
-    check: bool,
     #[command(flatten)]
-    cages: CageOptions,
+    measuring: Measuring,
 }
 
 #[derive(Clone, Debug, clap::Args)]
@@ -105,17 +118,8 @@ struct HttpArgs {
     /// Only this way of asking, beside the library; all if none is given
     #[arg(long = "mode", value_name = "MODE", value_enum)]
     modes: Vec<HttpMode>,
-    /// A look, in about ten seconds
-    #[arg(long)]
-    quick: bool,
-    /// Print one JSON object instead of tables
-    #[arg(long)]
-    json: bool,
-    /// End with 1 if a promise does not hold
-    #[arg(long)]
-    check: bool,
     #[command(flatten)]
-    cages: CageOptions,
+    measuring: Measuring,
 }
 
 #[derive(Clone, Debug, clap::Args)]
@@ -157,55 +161,53 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
 }
 
 fn run_exec(args: ExecArgs) -> Result<u8, Failure> {
-    let cases = if args.cases.is_empty() { ExecCase::ALL.to_vec() } else { args.cases };
     let plan = ExecPlan {
-        host: args.cages.host_config(None),
-        cases,
-        effort: if args.quick { Effort::QUICK } else { Effort::FULL },
+        host: args.measuring.host(),
+        cases: chosen(args.cases, ExecCase::ALL.as_slice()),
+        effort: args.measuring.effort(),
     };
     cancellable(move |cancel| {
         let (report, phases) = exec(&plan, cancel)?;
-        answer(&report, &phases, args.json, args.check, cancel)
+        answer(&report, &phases, &args.measuring, cancel)
     })
 }
 
 fn run_start(args: StartArgs) -> Result<u8, Failure> {
     let plan = StartPlan {
-        host: args.cages.host_config(None),
+        host: args.measuring.host(),
         is_chosen: !args.cases.is_empty(),
-        cases: if args.cases.is_empty() { StartCase::ALL.to_vec() } else { args.cases },
-        effort: if args.quick { Effort::QUICK } else { Effort::FULL },
+        cases: chosen(args.cases, StartCase::ALL),
+        effort: args.measuring.effort(),
     };
-    cancellable(move |cancel| answer(&start(&plan, cancel)?, &[], args.json, args.check, cancel))
+    cancellable(move |cancel| answer(&start(&plan, cancel)?, &[], &args.measuring, cancel))
 }
 
 fn run_http(args: HttpArgs) -> Result<u8, Failure> {
     let plan = HttpPlan {
-        host: args.cages.host_config(None),
-        cases: if args.cases.is_empty() { HttpCase::ALL.to_vec() } else { args.cases },
-        modes: if args.modes.is_empty() { HttpMode::ALL.to_vec() } else { args.modes },
-        effort: if args.quick { Effort::QUICK } else { Effort::FULL },
+        host: args.measuring.host(),
+        cases: chosen(args.cases, HttpCase::ALL.as_slice()),
+        modes: chosen(args.modes, HttpMode::ALL.as_slice()),
+        effort: args.measuring.effort(),
     };
-    cancellable(move |cancel| answer(&http(&plan, cancel)?, &[], args.json, args.check, cancel))
+    cancellable(move |cancel| answer(&http(&plan, cancel)?, &[], &args.measuring, cancel))
 }
 
 /// Prints a report, and says whether its promises hold where that was asked.
 fn answer(
     report: &BenchReport,
     phases: &[Phases],
-    json: bool,
-    check: bool,
+    measuring: &Measuring,
     cancel: &Cancel,
 ) -> Result<u8, Failure> {
     if cancel.is_cancelled() {
         return Ok(ExitCode::Cancelled.number());
     }
-    if json {
+    if measuring.json {
         output::print_json(report)?;
     } else {
         output::print_text(&render(report, phases))?;
     }
-    let broken = check && report.targets.iter().any(|target| !target.holds);
+    let broken = measuring.check && report.targets.iter().any(|target| !target.holds);
     Ok(if broken { ExitCode::NotAccepted } else { ExitCode::Success }.number())
 }
 

@@ -6,17 +6,27 @@ use rollcage_api::BenchReport;
 
 use crate::harness::{Files, can_run, rollcage};
 
+/// The report of a quick look at one case.
+fn look_at(bench: &str, case: &str) -> BenchReport {
+    let finished = rollcage(&["bench", bench, "--quick", "--case", case, "--json"]);
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    let report: BenchReport = serde_json::from_slice(&finished.stdout).unwrap();
+    assert_eq!(report.bench, bench);
+    report
+}
+
+/// Its cases and their modes.
+fn modes(report: &BenchReport) -> Vec<(&str, &str)> {
+    report.rows.iter().map(|row| (row.case.as_str(), row.mode.as_str())).collect()
+}
+
 #[test]
 fn the_report_has_rows_and_targets() {
     if !can_run(&[]) {
         return;
     }
-    let finished = rollcage(&["bench", "exec", "--quick", "--case", "true", "--json"]);
-    assert_eq!(finished.code, Some(0), "{finished:?}");
-    let report: BenchReport = serde_json::from_slice(&finished.stdout).unwrap();
-    assert_eq!(report.bench, "exec");
-    let modes: Vec<_> = report.rows.iter().map(|row| (row.case.as_str(), row.mode.as_str())).collect();
-    assert_eq!(modes, [("true", "bare-cold"), ("true", "caged-cold")]);
+    let report = look_at("exec", "true");
+    assert_eq!(modes(&report), [("true", "bare-cold"), ("true", "caged-cold")]);
     for row in &report.rows {
         assert!(0.0 < row.p50_ms && row.p50_ms <= row.p90_ms && row.p90_ms <= row.p99_ms, "{row:?}");
         assert!(row.per_second > 0.0, "{row:?}");
@@ -31,12 +41,8 @@ fn starts_are_measured_in_three_modes() {
     if !can_run(&["bash"]) {
         return;
     }
-    let finished = rollcage(&["bench", "start", "--quick", "--case", "bash", "--json"]);
-    assert_eq!(finished.code, Some(0), "{finished:?}");
-    let report: BenchReport = serde_json::from_slice(&finished.stdout).unwrap();
-    assert_eq!(report.bench, "start");
-    let modes: Vec<_> = report.rows.iter().map(|row| (row.case.as_str(), row.mode.as_str())).collect();
-    assert_eq!(modes, [("bash", "bare-cold"), ("bash", "caged-cold"), ("bash", "caged-warm")]);
+    let report = look_at("start", "bash");
+    assert_eq!(modes(&report), [("bash", "bare-cold"), ("bash", "caged-cold"), ("bash", "caged-warm")]);
     assert!(report.rows.iter().all(|row| 0.0 < row.p50_ms && row.per_second > 0.0), "{report:?}");
     assert!(report.rows[2].memory_kb.is_some_and(|kb| kb > 0));
     assert_eq!(report.targets.len(), 1);

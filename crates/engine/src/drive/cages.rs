@@ -61,8 +61,8 @@ impl Started {
         Arc::clone(&self.pool.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Runs a program or a compiler of `language`. A host whose launcher is gone (the machine was out of memory, say) runs nothing any
-    /// more, so it is replaced; the request has failed all the same.
+    /// Runs a program or a compiler of `language`. A host whose launcher is gone (the machine was out of memory, say) runs
+    /// nothing any more, so it is replaced; the request has failed all the same.
     fn run(
         &self,
         language: &Arc<Language>,

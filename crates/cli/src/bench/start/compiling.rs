@@ -14,7 +14,7 @@ use rollcage_warm::{Bounds, Pool};
 
 use super::cases::StartCase;
 use super::{WARM, check};
-use crate::bench::exec::{BARE, CAGED, run_bare, write_files};
+use crate::bench::exec::{BARE, CAGED, directory_of, run_bare};
 use crate::bench::measure::{Effort, Subject, measure};
 use crate::failure::Failure;
 use crate::host;
@@ -38,9 +38,7 @@ pub(super) fn measured(
         .compile_request(source)
         .with_context(|| format!("{} has no compiler", language.display))
         .map_err(Failure::infrastructure)?;
-    let directory =
-        tempfile::tempdir().context("cannot create a directory").map_err(Failure::infrastructure)?;
-    write_files(&request.files, directory.path())?;
+    let directory = directory_of(&request.files)?;
     if !pool.await_prepared(language) {
         let why = anyhow::anyhow!("nothing can be made for compilers of {}", language.display);
         return Err(Failure::infrastructure(why));

@@ -17,7 +17,7 @@ use rollcage_warm::{Bounds, Pool, prepared_directory};
 
 pub(crate) use cases::StartCase;
 
-use crate::bench::exec::{BARE, CAGED, run_bare, write_files};
+use crate::bench::exec::{BARE, CAGED, directory_of, run_bare};
 use crate::bench::machine;
 use crate::bench::measure::{Effort, Subject, measure};
 use crate::failure::Failure;
@@ -90,9 +90,7 @@ fn measured(
     let pool = Pool::new(Arc::clone(&host), Some(Bounds::of_machine()));
     let files = compiled(case, language, &host, cancel)?;
     let request = language.run_request(files);
-    let directory =
-        tempfile::tempdir().context("cannot create a directory").map_err(Failure::infrastructure)?;
-    write_files(&request.files, directory.path())?;
+    let directory = directory_of(&request.files)?;
     if let Err(reason) = pool.await_ready(language, case.preload()) {
         let why = anyhow::anyhow!("nothing can be kept ready for {}: {}", language.display, reason.as_str());
         return Err(Failure::infrastructure(why));
