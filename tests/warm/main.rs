@@ -9,6 +9,7 @@ mod levels;
 mod many;
 mod pool;
 mod prepared;
+mod program_files;
 mod refusals;
 mod same;
 mod spares;
