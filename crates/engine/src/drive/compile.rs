@@ -71,7 +71,7 @@ impl Cages {
             host.enforcement().level.as_str().as_bytes(),
             language.name.as_bytes(),
             // Errors are told a little otherwise with it.
-            format!("{:?}", language.prepare).as_bytes(),
+            format!("{:?}", language.prepare.as_ref().filter(|_| host.prepared().is_some())).as_bytes(),
         ]
         .map(<[u8]>::to_vec);
         CompileKey::new(&circumstances.each_ref().map(Vec::as_slice), request)
