@@ -66,6 +66,7 @@ pub(crate) fn no_outcome(error: SandboxError, language: &Language) -> Failure {
         | SandboxError::NotReady { .. }
         | SandboxError::Unkillable { .. }
         | SandboxError::StubLost
+        | SandboxError::Agent { .. }
         | SandboxError::HostExhausted { .. }
         | SandboxError::LauncherGone => {
             Failure::infrastructure(error).with_hint("`rollcage doctor` shows what this host has and lacks")

@@ -37,6 +37,7 @@ pub(crate) struct Launcher {
     slots: Ledger<Slot>,
     rooms: Rooms,
     start_clock: Region,
+    on_demand: bool,
     /// How every cage is ended where no namespace does it.
     scope: Option<SignalScope>,
 }
@@ -135,7 +136,14 @@ impl Launcher {
             .collect::<Result<Vec<_>, _>>()
             .map_err(call("lay out stacks"))?;
         let slots = Ledger::of(slots).map_err(call("map the slots"))?;
-        Ok(Self { epoll, slots, rooms, start_clock: shared.start_clock.region(), scope })
+        Ok(Self {
+            epoll,
+            slots,
+            rooms,
+            start_clock: shared.start_clock.region(),
+            on_demand: shared.on_demand,
+            scope,
+        })
     }
 
     /// Where it, its stubs and their children write while they work. A program that is a copy of it must not have them.
@@ -232,7 +240,8 @@ impl Launcher {
         slot.live = None;
         // A stub that served ends with 0, a killed one by a signal. One that failed at its own work would
         // fail again at once, so the next is made only when it is asked for.
-        let next_ready = status.exit_status().is_none_or(|code| code == 0);
+        let has_failed = status.exit_status().is_some_and(|code| code != 0);
+        let next_ready = !has_failed && !self.on_demand;
         // Before the report: whoever hears it may look at the clock for the next cage at once.
         slot.reset_start_clock();
         slot.report(Report::Reaped { next_ready });

@@ -25,6 +25,8 @@ pub(crate) struct Shared {
     pub(crate) level: IsolationLevel,
     /// Whether stubs say that they wait; see [`crate::protocol::Report::Waiting`].
     pub(crate) announced: bool,
+    /// Whether a slot's next cage is made only when it is asked for.
+    pub(crate) on_demand: bool,
     /// Whether workspaces start as views of a directory; see `base.rs`.
     pub(crate) has_base: bool,
     pub(crate) confinement: Confinement,
@@ -86,6 +88,7 @@ pub(crate) fn take_up(
     let shared = Shared {
         level,
         announced: order.announced,
+        on_demand: order.on_demand,
         has_base: order.base.is_some(),
         confinement,
         filters: [Wiring::Sealed, Wiring::Wired]

@@ -12,7 +12,7 @@ use crate::proof::CompletionProof;
 use crate::root::RootRecipe;
 use crate::self_test::SelfTest;
 use crate::test_code::TestCode;
-use crate::warm::Warm;
+use crate::warm::{ForkRecipe, Warm};
 
 /// How programs of one language are compiled, run and tested.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,6 +103,14 @@ impl Language {
     /// The program's command line, with the workspace as current directory.
     pub fn run_command(&self) -> &Command {
         &self.execute
+    }
+
+    /// How its interpreter is copied, if it is.
+    pub const fn fork_recipe(&self) -> Option<&ForkRecipe> {
+        match &self.warm {
+            Some(Warm::Fork(recipe)) => Some(recipe),
+            Some(Warm::Spare(_)) | None => None,
+        }
     }
 
     /// Whether `word` is this language's name or one of its aliases, whatever its case.

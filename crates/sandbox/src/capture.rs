@@ -77,6 +77,12 @@ impl Stream {
         self.tail.extend(rest);
     }
 
+    /// Takes what has come so far, and begins anew.
+    pub(crate) fn take(&mut self) -> Captured {
+        let (head, tail) = (std::mem::take(&mut self.head), std::mem::take(&mut self.tail));
+        Captured { head, tail: tail.into(), bytes_total: std::mem::take(&mut self.total) }
+    }
+
     pub(crate) fn finish(self) -> Captured {
         Captured { head: self.head, tail: self.tail.into(), bytes_total: self.total }
     }

@@ -153,6 +153,12 @@ pub enum SandboxError {
     /// The cage ended without saying how the program did.
     #[error("the cage's first process ended unexpectedly")]
     StubLost,
+    /// The agent of a session did not come up.
+    #[error("the session's agent could not be started: {message}")]
+    Agent {
+        /// What is known of it.
+        message: String,
+    },
     /// The program was refused something, or killed, by a bound that is not its own: the machine's, or that of a group
     /// above the cage's.
     #[error("the host ran out of {resource} while the program ran")]
@@ -180,6 +186,7 @@ impl SandboxError {
             | Self::NotReady { .. }
             | Self::Unkillable { .. }
             | Self::StubLost
+            | Self::Agent { .. }
             | Self::HostExhausted { .. }
             | Self::LauncherGone => true,
         }

@@ -12,7 +12,7 @@ use crate::error::SandboxError;
 use crate::network::Relay;
 use crate::plan::{self, Backstops};
 use crate::seat::Seat;
-use crate::slot::Slot;
+use crate::slot::Fixture;
 use crate::workspace::{Sharing, Workspace};
 
 /// What all runs by one launcher of a host share.
@@ -94,12 +94,12 @@ pub(crate) fn pipe_for(owner: Option<u32>, ours: End) -> Result<(OwnedFd, OwnedF
 /// An empty workspace of the kind that the level has.
 pub(crate) fn workspace_for(
     setting: &Setting<'_>,
-    slot: &Slot,
+    fixture: &Fixture,
     seat: &mut Seat,
     request: &ExecRequest,
 ) -> Result<Workspace, SandboxError> {
     let user = setting.file_user;
-    match (setting.level, &slot.fixture.directory) {
+    match (setting.level, &fixture.directory) {
         (IsolationLevel::Process, Some(own)) => {
             let own = Arc::clone(own);
             own.clear().map_err(system("empty the slot's workspace"))?;
@@ -116,10 +116,10 @@ pub(crate) fn workspace_for(
             Ok(Workspace::Given { work, tmp, user })
         }
         (IsolationLevel::Full | IsolationLevel::Process, _) if setting.base.is_some() => {
-            Workspace::layer(&request.limits, slot.fixture.uid).map_err(system("create a workspace"))
+            Workspace::layer(&request.limits, fixture.uid).map_err(system("create a workspace"))
         }
         (IsolationLevel::Full | IsolationLevel::Process, _) => {
-            Workspace::mounted(setting.sharing, &request.limits, slot.fixture.uid)
+            Workspace::mounted(setting.sharing, &request.limits, fixture.uid)
                 .map_err(system("create a workspace"))
         }
     }

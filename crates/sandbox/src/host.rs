@@ -1,29 +1,31 @@
 //! The host: everything that is made once and shared by all cages.
 
 use std::collections::VecDeque;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use rollcage_guest::WORKSPACE_DESCRIPTOR;
-use rollcage_guest::protocol::{ForkServerOrder, Order, ServerUids, Wiring, start_clock_offset};
-use rollcage_types::{Enforcement, ExecOutcome, ExecRequest, IsolationLevel, MechanismState, Start};
+use rollcage_guest::protocol::{ForkServerOrder, Order, Wiring};
+use rollcage_types::{
+    ByteSize, Enforcement, ExecOutcome, ExecRequest, IsolationLevel, MechanismState, Start,
+};
 use rustix::event::EventfdFlags;
-use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
 use rustix::io::Errno;
 
 use crate::accounts::{Accounts, Bystanders};
 use crate::cancel::Cancel;
-use crate::cgroup::{Hierarchy, SlotCgroup};
+use crate::cgroup::{Hierarchy, SlotCgroup, memory_limit_of, memory_of};
 use crate::config::{Accounting, HostConfig, LauncherProgram, RootTree};
 use crate::enforcement::{Facts, enforcement};
 use crate::error::{HostError, SandboxError};
 use crate::fork_server::library;
 use crate::furnish::{self, Setting};
 use crate::launch::{Launcher, Recruit};
-use crate::lease::{Block, LOCKS_OF_ROOT, SLOTS_MAX};
+use crate::lease::{BANKS_MAX, Block, LOCKS_OF_ROOT, SLOTS_MAX};
 use crate::plan::Backstops;
+use crate::quarters::Quarters;
 use crate::slot::{Fixture, Slot};
 use crate::supervise::{self, Place};
 use crate::workspace::{DirectoryWorkspace, MountedWorkspace, Sharing};
@@ -38,7 +40,7 @@ pub struct Host {
     enforcement: Arc<Enforcement>,
     sharing: Sharing,
     processors: u32,
-    start_clock: OwnedFd,
+    quarters: Quarters,
     /// Whom the launcher and its programs run as, where that is not ourselves.
     user: Option<u32>,
     /// Where no control group limits a tree.
@@ -63,10 +65,10 @@ struct Makings {
     directory: PathBuf,
     hierarchy: Option<Hierarchy>,
     announced: bool,
-    /// Of each slot.
-    uids: Vec<u32>,
     /// Fork servers there have been.
     servers: AtomicU64,
+    /// Banks of sessions there are: a bit for each.
+    banks: AtomicU32,
 }
 
 fn system(action: &'static str) -> impl FnOnce(Errno) -> HostError {
@@ -102,11 +104,13 @@ impl Host {
             IsolationLevel::Full => MountedWorkspace::probe().map_err(system("create a tmpfs"))?,
             IsolationLevel::Rootless | IsolationLevel::Process => Sharing::OneFileSystem,
         };
-        let start_clock = start_clock().map_err(system("create the start clock"))?;
         let announced = hierarchy.is_none() || level == IsolationLevel::Rootless;
         let maker = Maker { level, hierarchy: hierarchy.as_ref(), directory: &directory, user };
         let slots =
             (0..config.slots).map(|index| maker.slot(&block, index)).collect::<Result<VecDeque<_>, _>>()?;
+        let uids = slots.iter().map(|slot| slot.fixture.uid).collect();
+        let server_uids = (level == IsolationLevel::Full).then(|| block.server_uids(block.uid(0)));
+        let quarters = Quarters::new(uids, server_uids, false).map_err(system("create the start clock"))?;
         let makings = Makings {
             config: config.clone(),
             level,
@@ -117,14 +121,14 @@ impl Host {
             spares: config.spares,
             directory,
             announced,
-            uids: slots.iter().map(|slot| slot.fixture.uid).collect(),
             hierarchy,
             servers: AtomicU64::new(0),
+            banks: AtomicU32::new(0),
         };
-        let order = makings.order(None);
+        let order = makings.order(None, &quarters);
         let library =
             config.spares.then(library::file).transpose().map_err(system("make the preloaded library"))?;
-        let recruit = makings.recruit(&order, library.as_slice(), user, &start_clock);
+        let recruit = makings.recruit(&order, library.as_slice(), user, &quarters);
         let launcher = Launcher::start_plain(&recruit)?;
         let facts = Facts {
             level,
@@ -145,7 +149,7 @@ impl Host {
             enforcement: Arc::new(enforcement),
             sharing,
             processors: u32::try_from(processors).unwrap_or(u32::MAX),
-            start_clock,
+            quarters,
             bystanders: is_sampled.then(|| Bystanders::new(level, user.unwrap_or(caller.as_raw()))),
             user,
             makings,
@@ -193,7 +197,7 @@ impl Host {
                 Some(bystanders) => Backstops::PerProcess { beside: bystanders.count(self.slots()) },
             },
             processors: self.processors,
-            start_clock: &self.start_clock,
+            start_clock: &launcher.start_clock,
             enforcement: &self.enforcement,
         }
     }
@@ -220,7 +224,7 @@ impl Host {
 
     /// How many cages may be alive at once.
     pub const fn slots(&self) -> usize {
-        self.makings.uids.len()
+        self.quarters.len()
     }
 
     /// What programs find at their root.
@@ -247,24 +251,61 @@ impl Host {
         self.block.name()
     }
 
+    /// Memory charged at this moment to all that is run here, interpreters that wait included, if groups count it.
+    pub fn memory(&self) -> Option<ByteSize> {
+        memory_of(self.hierarchy()?, &self.group_name()).ok()
+    }
+
+    /// The limit that groups set on that, if any.
+    pub fn memory_limit(&self) -> Option<ByteSize> {
+        memory_limit_of(self.hierarchy()?, &self.group_name())
+    }
+
     /// A number for another fork server.
     pub(crate) fn next_server(&self) -> u64 {
         self.makings.servers.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// The users of a fork server, where it has a user namespace with those of slots.
-    pub(crate) fn server_uids(&self) -> Option<ServerUids> {
-        (self.makings.level == IsolationLevel::Full).then(|| self.block.server_uids())
+    /// Its own slots.
+    pub(crate) const fn quarters(&self) -> &Quarters {
+        &self.quarters
     }
 
-    /// What another launcher of this host is told to be.
-    pub(crate) fn order(&self, fork_server: Option<ForkServerOrder>) -> Order {
-        self.makings.order(fork_server)
+    /// What another launcher of this host, for these slots, is told to be.
+    pub(crate) fn order(&self, fork_server: Option<ForkServerOrder>, quarters: &Quarters) -> Order {
+        self.makings.order(fork_server, quarters)
     }
 
     /// What another launcher of this host is made of.
-    pub(crate) fn recruit<'a>(&'a self, order: &'a Order, descriptors: &'a [BorrowedFd<'a>]) -> Recruit<'a> {
-        self.makings.recruit(order, descriptors, self.user, &self.start_clock)
+    pub(crate) fn recruit<'a>(
+        &'a self,
+        order: &'a Order,
+        descriptors: &'a [BorrowedFd<'a>],
+        quarters: &'a Quarters,
+    ) -> Recruit<'a> {
+        self.makings.recruit(order, descriptors, self.user, quarters)
+    }
+
+    /// A number for a bank of sessions, and as many more slots as `slots`; `None` if there are as many as can be.
+    pub(crate) fn take_bank(&self, slots: usize) -> Option<Result<(u32, Quarters), Errno>> {
+        let taken = self.makings.banks.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |banks| {
+            let free = banks.trailing_ones();
+            (free < BANKS_MAX).then(|| banks | 1 << free)
+        });
+        let bank = taken.ok()?.trailing_ones();
+        let uids: Vec<u32> = (0..slots).map(|slot| self.block.uid_in_bank(bank, slot)).collect();
+        let is_full = self.makings.level == IsolationLevel::Full;
+        let server_uids = is_full.then(|| self.block.server_uids(self.block.uid_in_bank(bank, 0)));
+        let quarters = Quarters::new(uids, server_uids, true);
+        if quarters.is_err() {
+            self.give_back_bank(bank);
+        }
+        Some(quarters.map(|quarters| (bank, quarters)))
+    }
+
+    /// Gives the number of a bank back.
+    pub(crate) fn give_back_bank(&self, bank: u32) {
+        self.makings.banks.fetch_and(!(1 << bank), Ordering::Relaxed);
     }
 
     /// Where a program finds its workspace, wherever it has changed its directory to. Where cages have no mounts of their
@@ -306,9 +347,10 @@ impl Host {
 }
 
 impl Makings {
-    fn order(&self, fork_server: Option<ForkServerOrder>) -> Order {
+    fn order(&self, fork_server: Option<ForkServerOrder>, quarters: &Quarters) -> Order {
         Order {
-            slots: u32::try_from(self.uids.len()).expect("no more than SLOTS_MAX"),
+            slots: u32::try_from(quarters.len()).expect("no more than SLOTS_MAX"),
+            on_demand: quarters.on_demand,
             announced: self.announced,
             charged: self.hierarchy.is_some(),
             directory: self.directory.clone(),
@@ -318,7 +360,7 @@ impl Makings {
             },
             base: self.base.clone(),
             prepared: self.prepared.clone(),
-            spares: self.spares && fork_server.is_none(),
+            spares: self.spares && fork_server.is_none() && !quarters.on_demand,
             fork_server,
         }
     }
@@ -328,10 +370,9 @@ impl Makings {
         order: &'a Order,
         descriptors: &'a [BorrowedFd<'a>],
         user: Option<u32>,
-        start_clock: &'a OwnedFd,
+        quarters: &'a Quarters,
     ) -> Recruit<'a> {
-        let (program, level, uids) = (&self.program, self.level, self.uids.as_slice());
-        Recruit { program, level, user, order, descriptors, start_clock, uids }
+        Recruit { program: &self.program, level: self.level, user, order, descriptors, quarters }
     }
 }
 
@@ -423,13 +464,6 @@ fn create_directory(path: &Path) -> Result<(), HostError> {
         path: path.to_owned(),
         source,
     })
-}
-
-fn start_clock() -> Result<OwnedFd, Errno> {
-    let words = u32::try_from(SLOTS_MAX).expect("SLOTS_MAX is small");
-    let clock = memfd_create("rollcage-start-clock", MemfdFlags::CLOEXEC)?;
-    ftruncate(&clock, start_clock_offset(words))?;
-    Ok(clock)
 }
 
 fn bounding_set_is_empty() -> bool {

@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rollcage_guest::LAUNCHER_ARGUMENT;
@@ -20,6 +20,7 @@ use rustix::net::{
 
 use crate::config::LauncherProgram;
 use crate::error::HostError;
+use crate::quarters::Quarters;
 use crate::seat::Seat;
 
 /// It takes milliseconds; a machine that needs this long is not one to run programs on.
@@ -34,7 +35,8 @@ pub(crate) struct Launcher {
     process: Mutex<Child>,
     /// Version of the Landlock interface it found; 0 before it has answered.
     pub(crate) landlock_abi: u32,
-    /// One for each slot of the host; taken by the run that has leased the slot.
+    pub(crate) start_clock: Arc<OwnedFd>,
+    /// One for each slot; taken by the run that has leased the slot.
     seats: Mutex<Vec<Option<Seat>>>,
 }
 
@@ -126,9 +128,7 @@ pub(crate) struct Recruit<'a> {
     pub(crate) order: &'a Order,
     /// Those that go with the order.
     pub(crate) descriptors: &'a [BorrowedFd<'a>],
-    pub(crate) start_clock: &'a OwnedFd,
-    /// The uid of each slot.
-    pub(crate) uids: &'a [u32],
+    pub(crate) quarters: &'a Quarters,
 }
 
 fn system(action: &'static str) -> impl FnOnce(Errno) -> StartError {
@@ -164,7 +164,8 @@ impl Launcher {
         drop(command);
         // From here on, dropping `launcher` ends the process.
         let (process, seats) = (Mutex::new(process), Mutex::default());
-        let mut launcher = Self { control, process, landlock_abi: 0, seats };
+        let start_clock = Arc::clone(&recruit.quarters.start_clock);
+        let mut launcher = Self { control, process, landlock_abi: 0, start_clock, seats };
         launcher.introduce(recruit)?;
         launcher.landlock_abi = launcher.await_answer(wait)?;
         Ok(launcher)
@@ -203,9 +204,9 @@ impl Launcher {
 
     fn introduce(&mut self, recruit: &Recruit<'_>) -> Result<(), StartError> {
         self.tell(&recruit.order.encode(), recruit.descriptors)?;
-        self.tell(&[0], &[recruit.start_clock.as_fd()])?;
-        let mut seats = Vec::with_capacity(recruit.uids.len());
-        for (index, uid) in recruit.uids.iter().enumerate() {
+        self.tell(&[0], &[self.start_clock.as_fd()])?;
+        let mut seats = Vec::with_capacity(recruit.quarters.uids.len());
+        for (index, uid) in recruit.quarters.uids.iter().enumerate() {
             let slot = u32::try_from(index).expect("a slot index is below SLOTS_MAX");
             let (ours, theirs) = packet_sockets().map_err(system("create a slot's socket"))?;
             if recruit.order.announced {

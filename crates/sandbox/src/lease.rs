@@ -30,8 +30,11 @@ pub(crate) const SLOTS_MAX: usize = 256;
 /// Two for each slot: the program's, even, and its stub's, the odd one after it.
 const UIDS_OF_SLOTS: u32 = 512;
 const _: () = assert!(UIDS_OF_SLOTS as usize == 2 * SLOTS_MAX, "a slot has two uids");
-/// And two for fork servers: their own, and the one that is root in their namespaces.
-const UIDS_PER_BLOCK: u32 = UIDS_OF_SLOTS + 2;
+/// Two for fork servers: their own, and the one that is root in their namespaces.
+const UIDS_OF_SERVERS: u32 = 2;
+/// Banks of sessions one host may have, each with as many slots again.
+pub(crate) const BANKS_MAX: u32 = 32;
+const UIDS_PER_BLOCK: u32 = UIDS_OF_SLOTS + UIDS_OF_SERVERS + BANKS_MAX * UIDS_OF_SLOTS;
 /// Above what systemd, container runtimes and directory services hand out; see systemd's UIDS-GIDS.
 const FIRST_UID: u32 = 0x7000_0000;
 
@@ -173,10 +176,9 @@ impl Block {
         self.uid(0)
     }
 
-    /// The users of fork servers.
-    pub(crate) fn server_uids(&self) -> ServerUids {
-        let first = self.uid(0);
-        let own = first + UIDS_OF_SLOTS;
+    /// The users of fork servers whose programs have the uids from `first` on.
+    pub(crate) fn server_uids(&self, first: u32) -> ServerUids {
+        let own = self.uid(0) + UIDS_OF_SLOTS;
         ServerUids { own, root: own + 1, first, count: UIDS_OF_SLOTS }
     }
 
@@ -189,6 +191,11 @@ impl Block {
     pub(crate) fn uid(&self, slot: usize) -> u32 {
         let slot = u32::try_from(slot).expect("a slot index is below SLOTS_MAX");
         FIRST_UID + self.number * UIDS_PER_BLOCK + 2 * slot
+    }
+
+    /// The program's uid in a slot of a bank.
+    pub(crate) fn uid_in_bank(&self, bank: u32, slot: usize) -> u32 {
+        self.uid(slot) + UIDS_OF_SLOTS + UIDS_OF_SERVERS + bank * UIDS_OF_SLOTS
     }
 }
 

@@ -23,8 +23,10 @@ pub mod network;
 mod outcome;
 mod plan;
 mod probe;
+mod quarters;
 mod reports;
 mod seat;
+mod session;
 mod slot;
 mod spare;
 mod supervise;
@@ -39,4 +41,8 @@ pub use probe::{Finding, HostReport, LevelReport, probe};
 pub use rollcage_guest::protocol::Refusal;
 pub use rollcage_guest::{PREPARED_PATH, Stage, main_if_asked as launcher_main_if_asked};
 pub use rollcage_sys::heap::limit_heaps;
+pub use session::{
+    BankError, Interrupts, ListedFile, Message, Origin, SessionBank, SessionCage, SessionFileError, Turn,
+    TurnEnd, TurnLimits, TurnOutcome, TurnUsage,
+};
 pub use spare::{Spare, SpareError, SpareSpec};

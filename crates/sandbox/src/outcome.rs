@@ -91,7 +91,7 @@ pub(crate) fn over_cpu(cpu: Duration, limits: &Limits) -> bool {
 }
 
 /// Decodes a wait(2) status.
-fn decode(status: i32) -> Termination {
+pub(crate) fn decode(status: i32) -> Termination {
     if libc::WIFSIGNALED(status) {
         Termination::Signaled { signal: libc::WTERMSIG(status) }
     } else {

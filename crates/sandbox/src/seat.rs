@@ -114,6 +114,15 @@ impl Seat {
         if self.announced { self.await_waiting() } else { Ok(()) }
     }
 
+    /// Has a cage made that will be ready when it is asked for, where none is.
+    pub(crate) fn start_ahead(&mut self, control: BorrowedFd<'_>) -> Result<(), SandboxError> {
+        if self.stage == Stage::Empty {
+            command(control, Command::Start { slot: self.index, wiring: self.wiring })?;
+            self.stage = Stage::Ready;
+        }
+        Ok(())
+    }
+
     /// Has the seat's cages made of another kind. The one that waits ends for it.
     fn rewire(&mut self, control: BorrowedFd<'_>, wiring: Wiring) -> Result<(), SandboxError> {
         self.wiring = wiring;

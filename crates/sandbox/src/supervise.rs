@@ -123,7 +123,7 @@ impl Run {
         let may_be_cloned = setting.start == Start::Cold && setting.level == IsolationLevel::Full;
         let (entry, _groups) = slot.accounts.entry(may_be_cloned);
         let message = plan::encode(request, setting, seat.generation(), &slot.fixture, entry)?;
-        let workspace = workspace_for(setting, slot, seat, request)?;
+        let workspace = workspace_for(setting, &slot.fixture, seat, request)?;
         workspace.place(&request.files, &request.limits)?;
         let owner = match setting.level {
             IsolationLevel::Full => Some(slot.fixture.uid),

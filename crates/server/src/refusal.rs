@@ -85,6 +85,7 @@ impl From<SandboxError> for Refusal {
             | SandboxError::NotReady { .. }
             | SandboxError::Unkillable { .. }
             | SandboxError::StubLost
+            | SandboxError::Agent { .. }
             | SandboxError::HostExhausted { .. }
             | SandboxError::LauncherGone => ErrorCode::Infrastructure,
         };

@@ -28,6 +28,7 @@
 mod cell;
 mod driver;
 mod error;
+pub mod live;
 mod replay_cost;
 mod report;
 mod session;

@@ -28,7 +28,17 @@ impl Ending {
         }
     }
 
-    fn parse(text: &str) -> Option<Self> {
+    /// As it is reported.
+    pub(crate) fn words(&self) -> String {
+        match self {
+            Self::Returned => "returned".to_owned(),
+            Self::Raised(name) => format!("raised {name}"),
+            Self::Exited(code) => format!("exited {code}"),
+            Self::Status(code) => format!("status {code}"),
+        }
+    }
+
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         match text.split_once(' ') {
             None if text == "returned" => Some(Self::Returned),
             Some(("raised", name)) => Some(Self::Raised(name.to_owned())),

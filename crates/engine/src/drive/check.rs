@@ -103,6 +103,7 @@ fn failed(error: &SandboxError) -> Unscorable {
         | SandboxError::NotReady { .. }
         | SandboxError::Unkillable { .. }
         | SandboxError::StubLost
+        | SandboxError::Agent { .. }
         | SandboxError::HostExhausted { .. }
         | SandboxError::LauncherGone => Unscorable::infrastructure(text, error.is_retryable()),
     }

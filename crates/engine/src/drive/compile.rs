@@ -130,6 +130,7 @@ impl Compiled {
             | SandboxError::NotReady { .. }
             | SandboxError::Unkillable { .. }
             | SandboxError::StubLost
+            | SandboxError::Agent { .. }
             | SandboxError::HostExhausted { .. }
             | SandboxError::LauncherGone => None,
         }

@@ -175,6 +175,7 @@ impl Trial {
             | SandboxError::NotReady { .. }
             | SandboxError::Unkillable { .. }
             | SandboxError::StubLost
+            | SandboxError::Agent { .. }
             | SandboxError::HostExhausted { .. }
             | SandboxError::LauncherGone => {
                 Err(Unscorable::infrastructure(error_chain(error), error.is_retryable()))

@@ -18,6 +18,8 @@ pub struct Order {
     pub announced: bool,
     /// Whether a control group is charged for the memory of programs.
     pub charged: bool,
+    /// Whether a slot's next cage is made only when it is asked for.
+    pub on_demand: bool,
     /// The template's mount point. Where there is no mount namespace it holds for each slot a directory of its number, with
     /// `work` and `tmp`.
     pub directory: PathBuf,
@@ -78,6 +80,7 @@ impl Order {
         out.word(u64::from(self.slots));
         out.word(u64::from(self.announced));
         out.word(u64::from(self.charged));
+        out.word(u64::from(self.on_demand));
         out.path(&self.directory);
         out.option(self.tree.as_ref(), |out, tree| out.path(tree));
         out.option(self.base.as_ref(), |out, base| out.path(base));
@@ -94,6 +97,7 @@ impl Order {
             slots: from.word()?.try_into().ok()?,
             announced: from.flag()?,
             charged: from.flag()?,
+            on_demand: from.flag()?,
             directory: from.path()?,
             tree: from.option(Reader::path)?,
             base: from.option(Reader::path)?,

@@ -9,6 +9,7 @@ mod file;
 #[cfg(test)]
 mod real;
 mod remove;
+mod resting;
 mod v1;
 mod v2;
 
@@ -22,6 +23,7 @@ use rustix::io::Errno;
 
 pub(crate) use detect::Hierarchy;
 pub(crate) use remove::remove_tree;
+pub(crate) use resting::{RestingGroup, memory_limit_of, memory_of};
 
 /// What a slot's group counted. CPU time and events only ever grow.
 #[derive(Clone, Copy, Debug, Default)]

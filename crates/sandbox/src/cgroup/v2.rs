@@ -61,7 +61,7 @@ const CONTROLLERS: &str = "+memory +pids +cpu";
 /// The controller of the group that programs are in.
 const INNER_CONTROLLERS: &str = "+pids";
 /// That group's name below the slot's.
-const INNER: &str = "run";
+pub(super) const INNER: &str = "run";
 
 const READ: OFlags = OFlags::RDONLY;
 const WRITE: OFlags = OFlags::WRONLY;

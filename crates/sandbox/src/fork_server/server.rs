@@ -26,6 +26,7 @@ use crate::furnish::{End, pipe_for};
 use crate::host::Host;
 use crate::launch::{Launcher, StartError, Wait};
 use crate::plan;
+use crate::quarters::Quarters;
 
 /// Tasks of a server for each slot: a stub, and a copy of the interpreter that waits.
 const TASKS_OF_SLOT: u32 = 2;
@@ -121,6 +122,16 @@ pub struct ForkServer {
 impl ForkServer {
     /// Starts an interpreter and waits until it stands at its fork point.
     pub fn start(host: &Arc<Host>, spec: ForkServerSpec, cancel: &Cancel) -> Result<Self, ForkServerError> {
+        Self::start_in(host, host.quarters(), spec, cancel)
+    }
+
+    /// As [`ForkServer::start`], with these slots.
+    pub(crate) fn start_in(
+        host: &Arc<Host>,
+        quarters: &Quarters,
+        spec: ForkServerSpec,
+        cancel: &Cancel,
+    ) -> Result<Self, ForkServerError> {
         if host.enforcement().level == IsolationLevel::Process {
             return Err(ForkServerError::NoMounts);
         }
@@ -134,15 +145,15 @@ impl ForkServer {
             return Err(ForkServerError::Static { program });
         }
         let number = host.next_server();
-        let groups = Groups::make(host, number, &spec)?;
-        let order = order(host, &spec, programs);
+        let groups = Groups::make(host, number, &spec, quarters.len())?;
+        let order = order(host, quarters, &spec, programs);
         let streams =
             Streams::make(order.fork_server.as_ref().and_then(|server| server.uids).map(|uids| uids.own))?;
         let library = library::file().map_err(system("make the preloaded library"))?;
         let mut descriptors = vec![library];
         descriptors.extend(streams.theirs.iter().map(OwnedFd::as_fd));
         descriptors.extend(groups.iter().flat_map(Groups::entry));
-        let recruit = host.recruit(&order, &descriptors);
+        let recruit = host.recruit(&order, &descriptors, quarters);
         let waker = eventfd(0, EventfdFlags::CLOEXEC).map_err(system("create an eventfd"))?;
         let waker = Arc::new(waker);
         let _watch = cancel.watch(&waker).ok_or(ForkServerError::Cancelled)?;
@@ -177,6 +188,10 @@ impl ForkServer {
         self.host.run_by(&self.launcher, Start::Fork, request, cancel)
     }
 
+    pub(crate) const fn launcher(&self) -> &Arc<Launcher> {
+        &self.launcher
+    }
+
     /// Runs that were begun.
     pub fn forks(&self) -> u64 {
         self.forks.load(Ordering::Relaxed)
@@ -189,7 +204,7 @@ impl ForkServer {
 
     /// What copies of the interpreter that wait may take of that, at the most: one for each slot.
     pub fn memory_of_copies(&self) -> ByteSize {
-        memory_of_copies(&self.host)
+        memory_of_copies(self.host.slots())
     }
 
     /// How it was started.
@@ -228,14 +243,19 @@ struct Groups {
 }
 
 /// What waiting copies may take of their interpreter's group, at the most.
-fn memory_of_copies(host: &Host) -> ByteSize {
+fn memory_of_copies(slots: usize) -> ByteSize {
     /// Page tables, stacks and descriptors of the kernel's.
     const KERNEL_BYTES: u64 = 2 << 20;
-    ByteSize::bytes((COPIED_AHEAD_MAX as u64 + KERNEL_BYTES).saturating_mul(host.slots() as u64))
+    ByteSize::bytes((COPIED_AHEAD_MAX as u64 + KERNEL_BYTES).saturating_mul(slots as u64))
 }
 
 impl Groups {
-    fn make(host: &Host, number: u64, spec: &ForkServerSpec) -> Result<Option<Self>, ForkServerError> {
+    fn make(
+        host: &Host,
+        number: u64,
+        spec: &ForkServerSpec,
+        slots: usize,
+    ) -> Result<Option<Self>, ForkServerError> {
         let Some(hierarchy) = host.hierarchy() else { return Ok(None) };
         let failed = |error: crate::cgroup::GroupError| {
             ForkServerError::Host(HostError::System {
@@ -246,9 +266,9 @@ impl Groups {
         let name = host.group_name().join(format!("server-{number}"));
         let mut group = SlotCgroup::create(hierarchy, &name).map_err(failed)?;
         let paths = hierarchy.roots().into_iter().map(|root| root.join(&name)).collect();
-        let slots = u32::try_from(host.slots()).unwrap_or(u32::MAX);
-        let processes = slots.saturating_mul(TASKS_OF_SLOT).saturating_add(TASKS_BESIDE_SLOTS);
-        let memory = ByteSize::bytes(spec.memory.as_u64().saturating_add(memory_of_copies(host).as_u64()));
+        let copies = u32::try_from(slots).unwrap_or(u32::MAX);
+        let processes = copies.saturating_mul(TASKS_OF_SLOT).saturating_add(TASKS_BESIDE_SLOTS);
+        let memory = ByteSize::bytes(spec.memory.as_u64().saturating_add(memory_of_copies(slots).as_u64()));
         group.begin(&Limits { memory, processes, ..Limits::default() }).map_err(failed)?;
         Ok(Some(Self { group, paths }))
     }
@@ -268,7 +288,7 @@ impl Drop for Groups {
     }
 }
 
-fn order(host: &Host, spec: &ForkServerSpec, programs: Vec<String>) -> Order {
+fn order(host: &Host, quarters: &Quarters, spec: &ForkServerSpec, programs: Vec<String>) -> Order {
     let point = match &spec.point {
         ForkPoint::Program => format!("{}/{}", host.workspace_path(), spec.program.as_str()),
         ForkPoint::Path(path) => path.clone(),
@@ -289,10 +309,10 @@ fn order(host: &Host, spec: &ForkServerSpec, programs: Vec<String>) -> Order {
         arguments: spec.argv.clone(),
         variables,
         files: vec![spec.program.as_str().to_owned()],
-        uids: host.server_uids(),
+        uids: quarters.server_uids,
         stack_bytes: spec.limits.stack.as_u64(),
     };
-    host.order(Some(server))
+    host.order(Some(server), quarters)
 }
 
 fn names(variables: &[(String, String)]) -> String {

@@ -86,6 +86,17 @@ impl Workspace {
         }
     }
 
+    /// Only the directory: the rest is in the cage.
+    pub(crate) fn into_directory(self) -> Result<OwnedFd, Errno> {
+        match self {
+            Self::Mounted { made, .. } => Ok(made.directory),
+            Self::Given { work, .. } => Ok(work),
+            Self::Directory { own, .. } => {
+                own.work().try_clone().map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
+            }
+        }
+    }
+
     /// What is in it, where no file system says.
     pub(crate) fn measure(&self) -> Option<Measured> {
         match self {

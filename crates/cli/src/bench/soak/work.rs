@@ -135,6 +135,7 @@ impl End {
                 | SandboxError::NotReady { .. }
                 | SandboxError::Unkillable { .. }
                 | SandboxError::StubLost
+                | SandboxError::Agent { .. }
                 | SandboxError::HostExhausted { .. }
                 | SandboxError::LauncherGone => Self::Failed,
             },

@@ -1,0 +1,329 @@
+//! One session's cage, from its opening to its end.
+
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rollcage_guest::Stage;
+use rollcage_guest::protocol::{Ended, Report, Wiring};
+use rollcage_sys::identity::FileUser;
+use rollcage_types::{
+    ByteSize, CapturePlan, ExecRequest, FileEntry, IsolationLevel, Limits, RelativePath, Termination,
+};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+
+use crate::capture::{CHUNK, Stream};
+use crate::cgroup::GroupError;
+use crate::error::SandboxError;
+use crate::furnish::{End, pipe_for, system, workspace_for};
+use crate::outcome::{self, Ending, Evidence, Killed};
+use crate::plan;
+use crate::seat::{CAGE_WAIT, Seat};
+use crate::session::bank::{Berth, SessionBank};
+use crate::session::channel::{Channel, Nonsense};
+use crate::session::files::{self, ListedFile, SessionFileError};
+
+/// What an agent says first.
+const READY: &str = "ready";
+
+pub(super) fn group(error: GroupError) -> SandboxError {
+    SandboxError::System { action: "use the session's cgroup", source: std::io::Error::other(error) }
+}
+
+/// An interpreter in its cage, with its agent. Dropping it ends the cage.
+#[derive(Debug)]
+pub struct SessionCage {
+    bank: Arc<SessionBank>,
+    /// `None` once it is given back.
+    place: Option<(Berth, Seat)>,
+    pub(super) channel: Channel,
+    pub(super) stdout: Stream,
+    pub(super) stderr: Stream,
+    directory: OwnedFd,
+    /// Whose files are there, where they are not ours.
+    file_owner: Option<u32>,
+    /// Who touches them there, where that is not ourselves.
+    file_user: Option<u32>,
+    pub(super) limits: Limits,
+    ended: Option<Termination>,
+}
+
+impl SessionCage {
+    pub(super) fn open(
+        bank: &Arc<SessionBank>,
+        berth: Berth,
+        seat: Seat,
+        request: &ExecRequest,
+        greeting: &[u8],
+    ) -> Result<Self, SandboxError> {
+        let mut held = Held { bank: Arc::clone(bank), place: Some((berth, seat)) };
+        let furnished = held.furnish(request)?;
+        let mut cage = furnished.into_cage(held, request);
+        cage.channel.queue(greeting);
+        cage.channel.flush().map_err(system("speak to the session"))?;
+        cage.await_ready(request)?;
+        Ok(cage)
+    }
+
+    /// Waits for the agent's first word.
+    fn await_ready(&mut self, request: &ExecRequest) -> Result<(), SandboxError> {
+        let began = Instant::now();
+        let mut buffer = vec![0; CHUNK];
+        loop {
+            self.poll_for(request.limits.wall_time.saturating_sub(began.elapsed()), &[])?;
+            self.read_output(&mut buffer)?;
+            self.channel.read_some().map_err(system("hear from the session"))?;
+            match self.channel.next_message() {
+                Ok(Some(message)) if message.kind == READY => return Ok(()),
+                Ok(Some(_) | None) if began.elapsed() < request.limits.wall_time => {}
+                Ok(_) | Err(Nonsense) => return Err(self.not_ready("it did not say that it was ready")),
+            }
+            if let Some(ended) = self.hear(Some(request))? {
+                return Err(self.not_ready(&format!("it ended first: {:?}", decode(&ended))));
+            }
+        }
+    }
+
+    fn not_ready(&mut self, how: &str) -> SandboxError {
+        let said = self.stderr.take();
+        let said = String::from_utf8_lossy(&said.head).trim().to_owned();
+        let message = if said.is_empty() { how.to_owned() } else { format!("{how}: {said}") };
+        SandboxError::Agent { message }
+    }
+
+    /// Its limits: those of all its cells together.
+    pub const fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// How the interpreter ended, once it has.
+    pub const fn ended(&self) -> Option<Termination> {
+        self.ended
+    }
+
+    /// The bank that it is of.
+    pub const fn bank(&self) -> &Arc<SessionBank> {
+        &self.bank
+    }
+
+    /// Memory charged to it at this moment. What the kernel holds for it in its interpreter's name is not in it.
+    pub fn memory(&self) -> Result<ByteSize, SandboxError> {
+        self.berth().group.memory_now().map_err(group)
+    }
+
+    /// Its processes and threads at this moment; more than one if a cell left something running.
+    pub fn tasks(&self) -> Result<u64, SandboxError> {
+        self.berth().group.tasks_now().map_err(group)
+    }
+
+    /// Writes a file of the workspace.
+    pub fn put_file(&self, file: &FileEntry) -> Result<(), SessionFileError> {
+        let _user = self.file_user.map(FileUser::become_user);
+        files::put(&self.directory, file, self.file_owner)
+    }
+
+    /// Reads a file of the workspace.
+    pub fn get_file(&self, path: &RelativePath) -> Result<FileEntry, SessionFileError> {
+        let _user = self.file_user.map(FileUser::become_user);
+        files::get(&self.directory, path)
+    }
+
+    /// Removes a file of the workspace, if it is there.
+    pub fn remove_file(&self, path: &RelativePath) -> Result<(), SessionFileError> {
+        let _user = self.file_user.map(FileUser::become_user);
+        files::remove(&self.directory, path)
+    }
+
+    /// Reads all regular files of the workspace, within the bounds of [`rollcage_types::Collect::Everything`]; and how many
+    /// entries were left out.
+    pub fn all_files(&self) -> Result<(Vec<FileEntry>, u64), SessionFileError> {
+        let _user = self.file_user.map(FileUser::become_user);
+        files::all(&self.directory)
+    }
+
+    /// Lists the files of the workspace.
+    pub fn list_files(&self) -> Result<Vec<ListedFile>, SessionFileError> {
+        let _user = self.file_user.map(FileUser::become_user);
+        files::list(&self.directory)
+    }
+
+    pub(super) fn berth(&self) -> &Berth {
+        &self.place.as_ref().expect("given back only when dropped").0
+    }
+
+    pub(super) fn seat_mut(&mut self) -> &mut Seat {
+        &mut self.place.as_mut().expect("given back only when dropped").1
+    }
+
+    fn seat(&self) -> &Seat {
+        &self.place.as_ref().expect("given back only when dropped").1
+    }
+
+    /// Waits for the launcher's end, a report, output, a message, room for what waits to be written, or any of `others`.
+    pub(super) fn poll_for(&self, time: Duration, others: &[BorrowedFd<'_>]) -> Result<(), SandboxError> {
+        let control = self.bank.launcher().control();
+        let mut watched = Vec::with_capacity(8);
+        watched.push(PollFd::from_borrowed_fd(control, PollFlags::empty()));
+        watched.push(PollFd::from_borrowed_fd(self.seat().socket(), PollFlags::IN));
+        if self.channel.is_open() {
+            let out = if self.channel.has_more() { PollFlags::OUT } else { PollFlags::empty() };
+            watched.push(PollFd::from_borrowed_fd(self.channel.fd(), PollFlags::IN | out));
+        }
+        let pipes = [&self.stdout, &self.stderr].into_iter().filter_map(|stream| stream.pipe.as_ref());
+        watched.extend(pipes.map(|pipe| PollFd::new(pipe, PollFlags::IN)));
+        watched.extend(others.iter().map(|fd| PollFd::from_borrowed_fd(*fd, PollFlags::IN)));
+        let timeout = Timespec::try_from(time).map_err(|_far| system("set a deadline")(Errno::OVERFLOW))?;
+        match poll(&mut watched, Some(&timeout)) {
+            Ok(_) if !watched[0].revents().is_empty() => Err(SandboxError::LauncherGone),
+            Ok(_) | Err(Errno::INTR) => Ok(()),
+            Err(errno) => Err(system("wait for the session")(errno)),
+        }
+    }
+
+    /// Reads a chunk of each stream; says whether anything came.
+    pub(super) fn read_output(&mut self, buffer: &mut [u8]) -> Result<bool, SandboxError> {
+        let mut came = false;
+        for stream in [&mut self.stdout, &mut self.stderr] {
+            came |= stream.read_some(buffer).map_err(system("read the session's output"))?;
+        }
+        Ok(came)
+    }
+
+    /// What the stub says, if anything: how the interpreter ended.
+    pub(super) fn hear(&mut self, request: Option<&ExecRequest>) -> Result<Option<Ended>, SandboxError> {
+        while let Some(report) = self.seat_mut().next_report()? {
+            match report {
+                Report::Ended(ended) => return Ok(Some(ended)),
+                Report::Failed { stage: Stage::Exec, errno } => {
+                    let program = request.and_then(|request| request.argv.first().cloned());
+                    let (program, source) = (program.unwrap_or_default(), errno.into());
+                    return Err(SandboxError::Exec { program, source });
+                }
+                Report::Failed { stage, errno } => {
+                    return Err(SandboxError::Cage { stage, source: errno.into() });
+                }
+                Report::Reaped { .. } => return Err(SandboxError::StubLost),
+                Report::Waiting | Report::Listening => {}
+            }
+        }
+        Ok(None)
+    }
+
+    /// Ends the cage, and waits until nothing of it is left.
+    pub(super) fn kill(&mut self) -> Result<(), SandboxError> {
+        let launcher = Arc::clone(self.bank.launcher());
+        let seat = self.seat_mut();
+        seat.kill(launcher.control())?;
+        seat.await_reaped()
+    }
+
+    /// Takes note of the end of the interpreter, whose cage is no more: by itself, or for this reason.
+    pub(super) fn note_end(
+        &mut self,
+        ended: Option<Ended>,
+        killed: Option<Killed>,
+    ) -> Result<Termination, SandboxError> {
+        let ending = match (killed, ended) {
+            (Some(why), _) => Ending::Killed(why),
+            (None, Some(ended)) => Ending::Own(ended),
+            (None, None) => return Err(SandboxError::StubLost),
+        };
+        let account = self.berth().group.account(&self.limits).map_err(group)?;
+        // Of output a session has no bound, but its cells have.
+        let evidence = Evidence { ending, account: &account, output: 0, limits: &self.limits };
+        let termination = outcome::termination(&evidence)?;
+        self.ended = Some(termination);
+        Ok(termination)
+    }
+}
+
+fn decode(ended: &Ended) -> Termination {
+    outcome::decode(ended.status)
+}
+
+impl Drop for SessionCage {
+    fn drop(&mut self) {
+        if let Some((berth, seat)) = self.place.take() {
+            seat.abandon(self.bank.launcher().control());
+            self.bank.give_back(berth, seat);
+        }
+    }
+}
+
+/// A slot on its way to a session.
+struct Held {
+    bank: Arc<SessionBank>,
+    place: Option<(Berth, Seat)>,
+}
+
+/// What a cage was handed.
+struct Furnished {
+    channel: Channel,
+    stdout: OwnedFd,
+    stderr: OwnedFd,
+    directory: OwnedFd,
+    file_owner: Option<u32>,
+    file_user: Option<u32>,
+}
+
+impl Held {
+    /// Prepares everything the cage needs and hands it over.
+    fn furnish(&mut self, request: &ExecRequest) -> Result<Furnished, SandboxError> {
+        let bank = &self.bank;
+        let (host, launcher) = (bank.host(), bank.launcher());
+        let (berth, seat) = self.place.as_mut().expect("given away only at the end");
+        let setting = host.setting(launcher, bank.start_kind());
+        seat.ready(setting.control, Wiring::Sealed)?;
+        let open_group = berth.group.begin(&request.limits).map_err(group)?;
+        let (entry, groups) = open_group.entry(false);
+        let message = plan::encode(request, &setting, seat.generation(), &berth.fixture, entry)?;
+        let workspace = workspace_for(&setting, &berth.fixture, seat, request)?;
+        workspace.place(&request.files, &request.limits)?;
+        let owner = match setting.level {
+            IsolationLevel::Full => Some(berth.fixture.uid),
+            IsolationLevel::Rootless | IsolationLevel::Process => setting.file_user,
+        };
+        let (channel, input) = Channel::pair().map_err(system("create a session's socket"))?;
+        let (output, stdout) = pipe_for(owner, End::Read)?;
+        let (error, stderr) = pipe_for(owner, End::Read)?;
+        let [work, tmp] = workspace.descriptors();
+        let streams = [&input, &output, &error].map(OwnedFd::as_fd);
+        let descriptors: Vec<_> = streams.into_iter().chain([work, tmp]).chain(groups).collect();
+        seat.send(&message, &descriptors)?;
+        let file_owner = (setting.level == IsolationLevel::Full).then_some(berth.fixture.uid);
+        let file_user = setting.file_user;
+        let directory = workspace.into_directory().map_err(system("keep a session's workspace"))?;
+        Ok(Furnished { channel, stdout, stderr, directory, file_owner, file_user })
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Some((berth, seat)) = self.place.take() {
+            seat.abandon(self.bank.launcher().control());
+            self.bank.give_back(berth, seat);
+        }
+    }
+}
+
+impl Furnished {
+    fn into_cage(self, mut held: Held, request: &ExecRequest) -> SessionCage {
+        let kept = CapturePlan::default();
+        SessionCage {
+            bank: Arc::clone(&held.bank),
+            place: held.place.take(),
+            channel: self.channel,
+            stdout: Stream::new(self.stdout, &kept),
+            stderr: Stream::new(self.stderr, &kept),
+            directory: self.directory,
+            file_owner: self.file_owner,
+            file_user: self.file_user,
+            limits: request.limits.clone(),
+            ended: None,
+        }
+    }
+}
+
+/// How long a cage may take to come to its end.
+pub(super) const END_WAIT: Duration = CAGE_WAIT;

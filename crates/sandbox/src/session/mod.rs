@@ -1,0 +1,19 @@
+//! Sessions: interpreters that stay in their cages and are given one piece of code after another.
+//!
+//! A [`SessionBank`] has slots for them and makes their cages, by copying an interpreter that waits or by executing one. In each
+//! a [`SessionCage`] holds an *agent*: a program of ours in the interpreter's language that reads cells from its standard
+//! input, a socket, and answers there. Agent and cells share an address space, so what comes over the socket is the
+//! program's claim: parsed as hostile, and neither a measure of what was used nor of how the interpreter ended, which the
+//! kernel is asked for.
+
+mod bank;
+mod cage;
+mod channel;
+mod files;
+mod turn;
+
+pub use bank::{BankError, Origin, SessionBank};
+pub use cage::SessionCage;
+pub use channel::Message;
+pub use files::{ListedFile, SessionFileError};
+pub use turn::{Interrupts, Turn, TurnEnd, TurnLimits, TurnOutcome, TurnUsage};

@@ -1,0 +1,149 @@
+//! What farms and live sessions can fail at. None of these is an outcome of a cell.
+
+use rollcage_sandbox::{BankError, SandboxError, SessionFileError};
+use rollcage_types::ByteSize;
+
+/// Why there is no farm, or no session.
+#[derive(Debug, thiserror::Error)]
+pub enum FarmError {
+    /// The language has no sessions.
+    #[error("language `{language}` has no live sessions")]
+    NoAgent {
+        /// As asked.
+        language: String,
+    },
+    /// The language's file names no such preload.
+    #[error("language `{language}` has no preload `{preload}`")]
+    NoPreload {
+        /// As asked.
+        language: String,
+        /// As asked.
+        preload: String,
+    },
+    /// Its limit on memory is larger than the budget of all sessions together.
+    #[error("a session of up to {limit} does not fit a budget of {budget} for all of them")]
+    TooLarge {
+        /// Of the session.
+        limit: ByteSize,
+        /// Of the farm.
+        budget: ByteSize,
+    },
+    /// Sessions that cannot be put aside fill the budget, or every slot.
+    #[error("no room for another session: {open} are live, and none of them can be put aside")]
+    Full {
+        /// Those that are live.
+        open: usize,
+    },
+    /// No interpreter to copy.
+    #[error("cannot start an interpreter for sessions")]
+    Bank(#[source] BankError),
+    /// The cage failed.
+    #[error("cannot open the session")]
+    Sandbox(#[source] SandboxError),
+    /// Where evicted sessions lie cannot be used.
+    #[error("cannot use the directory of sessions that are put aside")]
+    Directory(#[source] std::io::Error),
+}
+
+impl FarmError {
+    /// Whether the same may succeed a little later.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::NoAgent { .. } | Self::NoPreload { .. } | Self::TooLarge { .. } | Self::Directory(_) => {
+                false
+            }
+            Self::Full { .. } => true,
+            Self::Bank(BankError::Server(error)) => error.is_retryable(),
+            Self::Bank(error) => matches!(error, BankError::NoMoreBanks | BankError::Launcher(_)),
+            Self::Sandbox(error) => error.is_retryable(),
+        }
+    }
+}
+
+/// Why a session did not do what it was told.
+#[derive(Debug, thiserror::Error)]
+pub enum LiveError {
+    /// It was closed.
+    #[error("the session is closed; open another")]
+    Closed,
+    /// A cell is running in it.
+    #[error("a cell is running in the session; wait for it, or interrupt it")]
+    Busy,
+    /// Its interpreter is gone.
+    #[error("the session has no state to go on from ({reason}); restore it, or close it")]
+    Poisoned {
+        /// What happened.
+        reason: String,
+    },
+    /// A cell or its input is longer than any a session takes.
+    #[error("the cell is {bytes} bytes long, more than {max}; put long data into a file")]
+    CellTooLong {
+        /// Its length.
+        bytes: usize,
+        /// The bound.
+        max: usize,
+    },
+    /// The cells of the session have used what they may use together.
+    #[error("the session has used its {limit} of time; open another")]
+    OutOfTime {
+        /// Of all cells together.
+        limit: String,
+    },
+    /// It cannot be put aside.
+    #[error("the session cannot be put aside: {reason}")]
+    NotReplayable {
+        /// What a replay would not bring back.
+        reason: String,
+    },
+    /// A cell that was replayed ended otherwise than it had, so that the state is one that nobody saw.
+    #[error("cell {cell} ended otherwise when it was replayed: {first}, then {again}")]
+    Diverged {
+        /// The cell.
+        cell: u32,
+        /// How it had ended.
+        first: String,
+        /// How it ended now.
+        again: String,
+    },
+    /// The snapshot is not of this session, or of a part of its history that was undone.
+    #[error("the snapshot is not of this session as it is now")]
+    ForeignSnapshot,
+    /// A file was not read or written.
+    #[error(transparent)]
+    File(#[from] SessionFileError),
+    /// What was put aside cannot be read or written.
+    #[error("cannot {action} what the session left on disk")]
+    Store {
+        /// What was tried.
+        action: &'static str,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+    /// There is no room for it to be live.
+    #[error("cannot bring the session back")]
+    Farm(#[from] FarmError),
+    /// The cage failed.
+    #[error("cannot run the cell")]
+    Sandbox(#[source] SandboxError),
+}
+
+impl LiveError {
+    /// Whether the same may succeed a little later.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Busy => true,
+            Self::Farm(error) => error.is_retryable(),
+            Self::Sandbox(error) => error.is_retryable(),
+            Self::Closed
+            | Self::Poisoned { .. }
+            | Self::CellTooLong { .. }
+            | Self::OutOfTime { .. }
+            | Self::NotReplayable { .. }
+            | Self::Diverged { .. }
+            | Self::ForeignSnapshot
+            | Self::File(_)
+            | Self::Store { .. } => false,
+        }
+    }
+}

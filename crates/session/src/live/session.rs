@@ -1,0 +1,546 @@
+//! One live session: its state, and what it can be told.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::Duration;
+
+use rollcage_language::Language;
+use rollcage_sandbox::{Cancel, ListedFile, SessionCage, Turn, TurnEnd, TurnLimits};
+use rollcage_types::{ByteSize, CapturePlan, ExecRequest, FileEntry, Limits, RelativePath, format_duration};
+
+use crate::cell::CellEffect;
+use crate::live::agent::Agent;
+use crate::live::error::{FarmError, LiveError};
+use crate::live::farm::{Farm, FarmState};
+use crate::live::log::{Entry, LoggedCell, Recorded};
+use crate::live::outcome::{CellLimits, LiveOutcome, Rehydrated};
+use crate::live::rehydrate::rebuild;
+use crate::live::store::{Aside, Stored};
+
+/// Longer cells are data that belongs into a file.
+const CELL_BYTES_MAX: usize = 1024 * 1024;
+/// An interpreter that has not come up by then will not.
+const START_WAIT: Duration = Duration::from_secs(20);
+/// Processor time of all cells together, unless the caller says otherwise.
+const TOTAL_TIME: Duration = Duration::from_secs(3600);
+/// What a cell has to end after an interrupt.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// What a session starts from.
+#[derive(Clone, Debug)]
+pub struct LiveSpec {
+    /// Seeds the generators of the language.
+    pub seed: u32,
+    /// Memory, disk, processes, files and stack are the session's; times and output are each cell's.
+    pub limits: Limits,
+    /// Processor time of all cells together.
+    pub total_time: Duration,
+    /// Files in the workspace when the first cell runs.
+    pub files: Vec<FileEntry>,
+    /// How much of a cell's output is kept.
+    pub capture: CapturePlan,
+    /// What of the language's preloads its interpreter has loaded.
+    pub preload: Option<String>,
+    /// Whether somebody answers where a cell asks for input; else it finds the end of input.
+    pub asks: bool,
+}
+
+impl Default for LiveSpec {
+    fn default() -> Self {
+        Self {
+            seed: 0,
+            limits: Limits::default(),
+            total_time: TOTAL_TIME,
+            files: Vec::new(),
+            capture: CapturePlan::default(),
+            preload: None,
+            asks: false,
+        }
+    }
+}
+
+/// Code for one turn.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LiveCell {
+    /// The source text, which runs unedited.
+    pub source: Arc<str>,
+    /// Standard input.
+    pub stdin: Arc<[u8]>,
+    /// Its limits, where they are not the session's.
+    pub limits: Option<CellLimits>,
+}
+
+impl LiveCell {
+    /// A cell without input.
+    pub fn new(source: impl Into<Arc<str>>) -> Self {
+        Self { source: source.into(), stdin: Arc::from([].as_slice()), limits: None }
+    }
+}
+
+/// What somebody says to a cell that asks for input; `None` refuses.
+pub type Answer<'a> = dyn FnMut(&str) -> Option<Vec<u8>> + 'a;
+
+/// Whether a session can take a cell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LiveState {
+    /// It can, at once.
+    Ready,
+    /// One is running.
+    Busy,
+    /// It can, once it is brought back.
+    Evicted,
+    /// It has no state; the text says why.
+    Poisoned(String),
+    /// Its owner closed it.
+    Closed,
+}
+
+/// A place in a session's history that it can go back to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    session: u64,
+    entries: usize,
+    /// The number of the last cell before it.
+    last: Option<u32>,
+}
+
+/// A conversation with an interpreter. Clones are the same session; dropping the last closes it.
+#[derive(Clone, Debug)]
+pub struct LiveSession(Arc<Shared>);
+
+/// What the session and its farm share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    farm: Arc<FarmState>,
+    id: u64,
+    pub(super) language: Arc<Language>,
+    pub(super) agent: Agent,
+    pub(super) spec: LiveSpec,
+    /// In the order of uses.
+    pub(super) place: AtomicU64,
+    inner: Mutex<Inner>,
+    /// Interrupts the cell that is running.
+    running: Mutex<Option<Cancel>>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    stand: Stand,
+    /// Empty while it is on disk.
+    log: Vec<Entry>,
+    next_number: u32,
+    used: Duration,
+    /// To be told with the next outcome.
+    rehydrated: Option<Rehydrated>,
+}
+
+/// Where the state is.
+#[derive(Debug)]
+enum Stand {
+    Live(Box<SessionCage>),
+    Evicted(Stored),
+    Poisoned(String),
+    Closed,
+}
+
+impl LiveSession {
+    pub(super) fn open(farm: &Farm, language: Arc<Language>, spec: LiveSpec) -> Result<Self, FarmError> {
+        let agent = Agent::of(&language)?;
+        let farm = Arc::clone(&farm.0);
+        let cage = open_cage(&farm, agent, &language, &spec)?;
+        Ok(Self::with(farm, agent, language, spec, cage, Vec::new()))
+    }
+
+    fn with(
+        farm: Arc<FarmState>,
+        agent: Agent,
+        language: Arc<Language>,
+        spec: LiveSpec,
+        cage: SessionCage,
+        log: Vec<Entry>,
+    ) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let next_number = log.iter().rev().find_map(Entry::number).map_or(1, |last| last + 1);
+        let stand = Stand::Live(Box::new(cage));
+        let inner = Inner { stand, log, next_number, used: Duration::ZERO, rehydrated: None };
+        let shared = Arc::new(Shared {
+            farm,
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            language,
+            agent,
+            spec,
+            place: AtomicU64::new(u64::MAX),
+            inner: Mutex::new(inner),
+            running: Mutex::new(None),
+        });
+        shared.farm.touch(&shared);
+        Self(shared)
+    }
+
+    /// Runs a cell and waits for it. Blocks the calling thread.
+    pub fn execute(&self, cell: &LiveCell, answer: &mut Answer<'_>) -> Result<LiveOutcome, LiveError> {
+        for bytes in [cell.source.len(), cell.stdin.len()] {
+            if bytes > CELL_BYTES_MAX {
+                return Err(LiveError::CellTooLong { bytes, max: CELL_BYTES_MAX });
+            }
+        }
+        let mut inner = self.0.lock()?;
+        let limit = self.0.spec.total_time;
+        if inner.used >= limit {
+            return Err(LiveError::OutOfTime { limit: format_duration(limit) });
+        }
+        let cancel = Cancel::new();
+        let running = Running::begin(&self.0, cancel.clone());
+        inner.be_live(&self.0)?;
+        let result = inner.execute(&self.0, cell, &cancel, answer);
+        drop(running);
+        drop(inner);
+        self.0.farm.touch(&self.0);
+        result
+    }
+
+    /// Interrupts the cell that is running, if one is: as Ctrl-C does. From any thread.
+    pub fn interrupt(&self) {
+        if let Some(cancel) = &*self.0.running.lock().unwrap_or_else(PoisonError::into_inner) {
+            cancel.cancel();
+        }
+    }
+
+    /// What it can do.
+    pub fn state(&self) -> LiveState {
+        let inner = match self.0.lock() {
+            Ok(inner) => inner,
+            Err(_busy) => return LiveState::Busy,
+        };
+        match &inner.stand {
+            Stand::Live(_) => LiveState::Ready,
+            Stand::Evicted(_) => LiveState::Evicted,
+            Stand::Poisoned(reason) => LiveState::Poisoned(reason.clone()),
+            Stand::Closed => LiveState::Closed,
+        }
+    }
+
+    /// The language spoken.
+    pub fn language(&self) -> &Arc<Language> {
+        &self.0.language
+    }
+
+    /// Puts the session aside: what is needed to bring it back goes to disk, and its interpreter ends.
+    pub fn evict(&self) -> Result<(), LiveError> {
+        self.0.lock()?.evict(&self.0)
+    }
+
+    /// Brings the session back, as its next cell would.
+    pub fn rehydrate(&self) -> Result<Rehydrated, LiveError> {
+        let mut inner = self.0.lock()?;
+        inner.be_live(&self.0)?;
+        Ok(inner.rehydrated.clone().unwrap_or_default())
+    }
+
+    /// Where the session stands, to come back to.
+    pub fn snapshot(&self) -> Result<Snapshot, LiveError> {
+        let mut inner = self.0.lock()?;
+        inner.be_live(&self.0)?;
+        Ok(inner.snapshot(self.0.id))
+    }
+
+    /// Brings back the state of a snapshot: by replay, from the files the session began with.
+    pub fn restore_to(&self, snapshot: &Snapshot) -> Result<Rehydrated, LiveError> {
+        let mut inner = self.0.lock()?;
+        inner.load_log()?;
+        if snapshot.session != self.0.id || inner.log.len() < snapshot.entries {
+            return Err(LiveError::ForeignSnapshot);
+        }
+        let last = inner.log[..snapshot.entries].iter().rev().find_map(Entry::number);
+        if last != snapshot.last {
+            return Err(LiveError::ForeignSnapshot);
+        }
+        inner.log.truncate(snapshot.entries);
+        inner.rebuild(&self.0)
+    }
+
+    /// Brings back the state before the cell that ended the interpreter.
+    pub fn restore(&self) -> Result<Rehydrated, LiveError> {
+        let mut inner = self.0.lock()?;
+        match &inner.stand {
+            Stand::Live(_) => Ok(Rehydrated::default()),
+            Stand::Evicted(_) => {
+                inner.be_live(&self.0).map(|()| inner.rehydrated.clone().unwrap_or_default())
+            }
+            Stand::Poisoned(_) => inner.rebuild(&self.0),
+            Stand::Closed => Err(LiveError::Closed),
+        }
+    }
+
+    /// Makes sessions that begin where this one stands, and go their own ways: each by replaying the cells, with a copy of the
+    /// workspace.
+    pub fn fork(&self, count: usize) -> Result<Vec<Self>, LiveError> {
+        let mut inner = self.0.lock()?;
+        inner.be_live(&self.0)?;
+        let files = inner.cage()?.all_files()?;
+        let shared = &self.0;
+        let branch = |_| {
+            let (cage, _rehydrated) = rebuild(&shared.farm, shared, &inner.log, Some(&files))?;
+            let (farm, language, spec) =
+                (Arc::clone(&shared.farm), Arc::clone(&shared.language), shared.spec.clone());
+            Ok(Self::with(farm, shared.agent, language, spec, cage, inner.log.clone()))
+        };
+        (0..count).map(branch).collect()
+    }
+
+    /// Writes a file of the workspace. A replay writes it again at the same place in the history.
+    pub fn put_file(&self, file: FileEntry) -> Result<(), LiveError> {
+        let mut inner = self.0.lock()?;
+        inner.be_live(&self.0)?;
+        inner.cage()?.put_file(&file)?;
+        inner.log.push(Entry::Put(file));
+        Ok(())
+    }
+
+    /// Reads a file of the workspace.
+    pub fn get_file(&self, path: &RelativePath) -> Result<FileEntry, LiveError> {
+        let mut inner = self.0.lock()?;
+        inner.be_live(&self.0)?;
+        Ok(inner.cage()?.get_file(path)?)
+    }
+
+    /// Lists the regular files of the workspace.
+    pub fn list_files(&self) -> Result<Vec<ListedFile>, LiveError> {
+        let mut inner = self.0.lock()?;
+        inner.be_live(&self.0)?;
+        Ok(inner.cage()?.list_files()?)
+    }
+
+    /// Memory charged to it at this moment; 0 if it is on disk.
+    pub fn memory(&self) -> Result<ByteSize, LiveError> {
+        match &self.0.lock()?.stand {
+            Stand::Live(cage) => cage.memory().map_err(LiveError::Sandbox),
+            Stand::Evicted(_) | Stand::Poisoned(_) | Stand::Closed => Ok(ByteSize::bytes(0)),
+        }
+    }
+
+    /// Processor time its cells have used together.
+    pub fn time_used(&self) -> Result<Duration, LiveError> {
+        Ok(self.0.lock()?.used)
+    }
+
+    /// Ends it. Further cells are refused.
+    pub fn close(&self) -> Result<(), LiveError> {
+        self.0.lock()?.leave(&self.0.farm, Stand::Closed);
+        Ok(())
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> Result<MutexGuard<'_, Inner>, LiveError> {
+        match self.inner.try_lock() {
+            Ok(inner) => Ok(inner),
+            Err(TryLockError::Poisoned(poisoned)) => Ok(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => Err(LiveError::Busy),
+        }
+    }
+
+    /// `None` if it is not live, or busy.
+    pub(super) fn put_aside_if_idle(&self) -> Option<Result<(), LiveError>> {
+        let mut inner = self.lock().ok()?;
+        matches!(inner.stand, Stand::Live(_)).then(|| inner.evict(self))
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.farm.forget(self.place.load(Ordering::Relaxed));
+        let farm = Arc::clone(&self.farm);
+        self.inner.get_mut().unwrap_or_else(PoisonError::into_inner).leave(&farm, Stand::Closed);
+    }
+}
+
+/// The cell that is running can be interrupted while this is held.
+struct Running<'a>(&'a Shared);
+
+impl<'a> Running<'a> {
+    fn begin(shared: &'a Shared, cancel: Cancel) -> Self {
+        *shared.running.lock().unwrap_or_else(PoisonError::into_inner) = Some(cancel);
+        Self(shared)
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        *self.0.running.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+impl Inner {
+    fn cage(&mut self) -> Result<&mut SessionCage, LiveError> {
+        match &mut self.stand {
+            Stand::Live(cage) => Ok(cage),
+            Stand::Poisoned(reason) => Err(LiveError::Poisoned { reason: reason.clone() }),
+            Stand::Evicted(_) | Stand::Closed => Err(LiveError::Closed),
+        }
+    }
+
+    /// Changes where the state is, and keeps count.
+    fn leave(&mut self, farm: &FarmState, to: Stand) {
+        let counter = |stand: &Stand| match stand {
+            Stand::Live(_) => Some(&farm.counters.live),
+            Stand::Evicted(_) => Some(&farm.counters.evicted),
+            Stand::Poisoned(_) | Stand::Closed => None,
+        };
+        if let Some(counter) = counter(&self.stand) {
+            counter.fetch_sub(1, Ordering::Relaxed);
+        }
+        // A cage counts from when it is made.
+        if let Some(counter) = counter(&to).filter(|_| !matches!(to, Stand::Live(_))) {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+        self.stand = to;
+    }
+
+    fn be_live(&mut self, shared: &Shared) -> Result<(), LiveError> {
+        match &self.stand {
+            Stand::Live(_) => Ok(()),
+            Stand::Poisoned(reason) => Err(LiveError::Poisoned { reason: reason.clone() }),
+            Stand::Closed => Err(LiveError::Closed),
+            Stand::Evicted(stored) => {
+                let aside = stored.read().map_err(|source| LiveError::Store { action: "read", source })?;
+                let files = (aside.files, u64::from(!aside.complete));
+                let (cage, rehydrated) = rebuild(&shared.farm, shared, &aside.log, Some(&files))?;
+                self.log = aside.log;
+                self.rehydrated = Some(rehydrated);
+                self.leave(&shared.farm, Stand::Live(Box::new(cage)));
+                shared.farm.counters.rehydrations.fetch_add(1, Ordering::Relaxed);
+                Ok(())
+            }
+        }
+    }
+
+    /// The log in memory, wherever the session is.
+    fn load_log(&mut self) -> Result<(), LiveError> {
+        if let Stand::Evicted(stored) = &self.stand {
+            let aside = stored.read().map_err(|source| LiveError::Store { action: "read", source })?;
+            self.log = aside.log;
+        }
+        Ok(())
+    }
+
+    /// A fresh interpreter with the state that the log leads to.
+    fn rebuild(&mut self, shared: &Shared) -> Result<Rehydrated, LiveError> {
+        if matches!(self.stand, Stand::Closed) {
+            return Err(LiveError::Closed);
+        }
+        // Not both at once: there may be room for one only.
+        self.leave(&shared.farm, Stand::Poisoned("it was not brought back".to_owned()));
+        let (cage, rehydrated) = rebuild(&shared.farm, shared, &self.log, None)?;
+        self.leave(&shared.farm, Stand::Live(Box::new(cage)));
+        Ok(rehydrated)
+    }
+
+    fn snapshot(&self, session: u64) -> Snapshot {
+        let last = self.log.iter().rev().find_map(Entry::number);
+        Snapshot { session, entries: self.log.len(), last }
+    }
+
+    fn execute(
+        &mut self,
+        shared: &Shared,
+        cell: &LiveCell,
+        cancel: &Cancel,
+        answer: &mut Answer<'_>,
+    ) -> Result<LiveOutcome, LiveError> {
+        let spec = &shared.spec;
+        let number = self.next_number;
+        let limits = cell.limits.clone().unwrap_or_else(|| CellLimits::from(&spec.limits));
+        let cage = self.cage()?;
+        let now = cage.memory().map_err(LiveError::Sandbox)?.as_u64();
+        let _room = shared.farm.room_for(spec.limits.memory.as_u64().saturating_sub(now))?;
+        let mut answers = Vec::new();
+        let mut answered = |prompt: &[u8]| {
+            let line = answer(&String::from_utf8_lossy(prompt));
+            answers.push(line.clone());
+            Agent::answer(line.as_deref())
+        };
+        let turn = Turn {
+            order: &Agent::cell(number, cell.source.as_bytes(), &cell.stdin),
+            limits: &turn_limits(&limits),
+            capture: spec.capture,
+            interrupts: shared.agent.interrupts,
+        };
+        let done = match cage.execute(&turn, cancel, &mut answered) {
+            Ok(done) => done,
+            Err(error) => {
+                // Whatever it was doing, nothing is known of it any more.
+                self.leave(&shared.farm, Stand::Poisoned(error.to_string()));
+                return Err(LiveError::Sandbox(error));
+            }
+        };
+        let lost = match &done.end {
+            TurnEnd::Done(_) => None,
+            TurnEnd::Ended(how) => Some(format!("cell {number} ended its interpreter: {how:?}")),
+            TurnEnd::Lost(why) => Some(format!("cell {number} cut it off: {why}")),
+        };
+        let outcome = LiveOutcome::of(number, done, self.rehydrated.take());
+        self.used += outcome.usage.cpu_time;
+        self.next_number += 1;
+        if let Some(reason) = lost {
+            self.leave(&shared.farm, Stand::Poisoned(reason));
+        }
+        if outcome.effect == CellEffect::Kept {
+            let recorded = Recorded::of(&outcome);
+            let (source, stdin) = (Arc::clone(&cell.source), Arc::clone(&cell.stdin));
+            self.log.push(Entry::Cell(LoggedCell { number, source, stdin, answers, recorded }));
+        }
+        Ok(outcome)
+    }
+
+    fn evict(&mut self, shared: &Shared) -> Result<(), LiveError> {
+        if matches!(self.stand, Stand::Evicted(_)) {
+            return Ok(());
+        }
+        let cage = self.cage()?;
+        let not_replayable = |reason: &str| LiveError::NotReplayable { reason: reason.to_owned() };
+        if cage.tasks().map_err(LiveError::Sandbox)? > 1 {
+            return Err(not_replayable("a cell left threads or processes running"));
+        }
+        let (files, omitted) = cage.all_files()?;
+        let is_interrupted = |entry: &Entry| matches!(entry, Entry::Cell(cell) if cell.recorded.interrupted);
+        if self.log.iter().any(is_interrupted) {
+            return Err(not_replayable("a cell was interrupted"));
+        }
+        let aside = Aside { log: std::mem::take(&mut self.log), files, complete: omitted == 0 };
+        let path = shared.farm.directory.join(format!("session-{}", shared.id));
+        match Stored::write(path, &aside) {
+            Ok(stored) => {
+                self.leave(&shared.farm, Stand::Evicted(stored));
+                shared.farm.forget(shared.place.load(Ordering::Relaxed));
+                shared.farm.counters.evictions.fetch_add(1, Ordering::Relaxed);
+                Ok(())
+            }
+            Err(source) => {
+                self.log = aside.log;
+                Err(LiveError::Store { action: "write", source })
+            }
+        }
+    }
+}
+
+pub(super) fn turn_limits(limits: &CellLimits) -> TurnLimits {
+    let CellLimits { cpu_time, wall_time, idle_time, output } = *limits;
+    TurnLimits { cpu_time, wall_time, idle_time, output, grace: GRACE }
+}
+
+/// A fresh interpreter, before its first cell.
+pub(super) fn open_cage(
+    farm: &FarmState,
+    agent: Agent,
+    language: &Language,
+    spec: &LiveSpec,
+) -> Result<SessionCage, FarmError> {
+    let request = ExecRequest {
+        env_vars: agent.env_vars(language),
+        files: spec.files.clone(),
+        limits: Limits { cpu_time: spec.total_time, wall_time: START_WAIT, ..spec.limits.clone() },
+        ..ExecRequest::new(agent.argv(language))
+    };
+    farm.cage(language, spec, &request, &Agent::greeting(spec.seed, spec.asks))
+}

@@ -1,0 +1,154 @@
+//! Sessions that are put aside, each in a file: a line of JSON that says what follows, then the bytes of it.
+
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rollcage_types::{FileEntry, RelativePath};
+use serde::{Deserialize, Serialize};
+
+use crate::live::log::{Entry, LoggedCell, Recorded};
+use crate::report::Ending;
+
+/// What of a session is not in memory while it is put aside.
+#[derive(Clone, Debug)]
+pub(super) struct Aside {
+    pub(super) log: Vec<Entry>,
+    /// The workspace as it was.
+    pub(super) files: Vec<FileEntry>,
+    /// Whether these are all files there were.
+    pub(super) complete: bool,
+}
+
+/// Where a session lies. Removed with this.
+#[derive(Debug)]
+pub(super) struct Stored(PathBuf);
+
+#[derive(Serialize, Deserialize)]
+struct Head {
+    entries: Vec<EntryHead>,
+    files: Vec<FileHead>,
+    complete: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum EntryHead {
+    Cell(CellHead),
+    Put(FileHead),
+}
+
+#[derive(Serialize, Deserialize)]
+struct CellHead {
+    number: u32,
+    source: Arc<str>,
+    stdin: usize,
+    answers: Vec<Option<Vec<u8>>>,
+    ending: Option<String>,
+    digest: [u8; 32],
+    interrupted: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct FileHead {
+    path: String,
+    bytes: usize,
+    executable: bool,
+}
+
+impl FileHead {
+    fn of(file: &FileEntry) -> Self {
+        let (path, bytes) = (file.path.as_str().to_owned(), file.content.len());
+        Self { path, bytes, executable: file.executable }
+    }
+
+    fn read(self, from: &mut impl std::io::Read) -> std::io::Result<FileEntry> {
+        let path = RelativePath::new(&self.path).map_err(std::io::Error::other)?;
+        let content = read_bytes(from, self.bytes)?;
+        Ok(FileEntry { path, content, executable: self.executable })
+    }
+}
+
+fn read_bytes(from: &mut impl std::io::Read, count: usize) -> std::io::Result<Arc<[u8]>> {
+    let mut bytes = vec![0; count];
+    from.read_exact(&mut bytes)?;
+    Ok(bytes.into())
+}
+
+impl Stored {
+    /// Writes what is put aside.
+    pub(super) fn write(path: PathBuf, aside: &Aside) -> std::io::Result<Self> {
+        let entry = |entry: &Entry| match entry {
+            Entry::Put(file) => EntryHead::Put(FileHead::of(file)),
+            Entry::Cell(cell) => EntryHead::Cell(CellHead {
+                number: cell.number,
+                source: Arc::clone(&cell.source),
+                stdin: cell.stdin.len(),
+                answers: cell.answers.clone(),
+                ending: cell.recorded.ending.as_ref().map(Ending::words),
+                digest: cell.recorded.digest,
+                interrupted: cell.recorded.interrupted,
+            }),
+        };
+        let head = Head {
+            entries: aside.log.iter().map(entry).collect(),
+            files: aside.files.iter().map(FileHead::of).collect(),
+            complete: aside.complete,
+        };
+        let mut bytes = serde_json::to_vec(&head)?;
+        bytes.push(b'\n');
+        for entry in &aside.log {
+            bytes.extend_from_slice(match entry {
+                Entry::Put(file) => &file.content,
+                Entry::Cell(cell) => &cell.stdin,
+            });
+        }
+        aside.files.iter().for_each(|file| bytes.extend_from_slice(&file.content));
+        // Taken to be there only when all of it is.
+        let stored = Self(path);
+        File::create(&stored.0)?.write_all(&bytes)?;
+        Ok(stored)
+    }
+
+    /// Reads it back.
+    pub(super) fn read(&self) -> std::io::Result<Aside> {
+        let mut from = BufReader::new(File::open(&self.0)?);
+        let mut line = Vec::new();
+        from.read_until(b'\n', &mut line)?;
+        let head: Head = serde_json::from_slice(&line)?;
+        let mut log = Vec::with_capacity(head.entries.len());
+        for entry in head.entries {
+            log.push(match entry {
+                EntryHead::Put(file) => Entry::Put(file.read(&mut from)?),
+                EntryHead::Cell(cell) => Entry::Cell(LoggedCell {
+                    number: cell.number,
+                    source: cell.source,
+                    stdin: read_bytes(&mut from, cell.stdin)?,
+                    answers: cell.answers,
+                    recorded: Recorded {
+                        ending: cell.ending.as_deref().and_then(Ending::parse),
+                        digest: cell.digest,
+                        interrupted: cell.interrupted,
+                    },
+                }),
+            });
+        }
+        let files =
+            head.files.into_iter().map(|file| file.read(&mut from)).collect::<std::io::Result<_>>()?;
+        Ok(Aside { log, files, complete: head.complete })
+    }
+
+    /// Where.
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Stored {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_file(&self.0) {
+            tracing::warn!(%error, path = %self.path().display(), "what was put aside is left behind");
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! Live sessions in real cages. Needs root and cgroups; without them it says what is missing and passes.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says where")]
+
+mod hostile;
+mod python;
+mod residency;
+
+use std::sync::Arc;
+
+use rollcage_language::LanguageSet;
+use rollcage_sandbox::{Host, HostConfig};
+use rollcage_session::live::{Farm, FarmConfig, LiveCell, LiveOutcome, LiveSession, LiveSpec};
+use rollcage_types::ByteSize;
+
+/// What every test gets.
+pub(crate) struct Ground {
+    host: Arc<Host>,
+    directory: tempfile::TempDir,
+}
+
+impl Ground {
+    /// A farm of its own with this budget.
+    pub(crate) fn farm(&self, memory: ByteSize, live_max: Option<usize>) -> Farm {
+        let directory = self.directory.path().join("aside");
+        let config = FarmConfig { memory: Some(memory), live_max, directory };
+        Farm::new(Arc::clone(&self.host), config).expect("the directory can be made")
+    }
+
+    /// One with room for all that a test opens.
+    pub(crate) fn roomy(&self) -> Farm {
+        self.farm(ByteSize::gib(8), None)
+    }
+}
+
+pub(crate) fn open(farm: &Farm, language: &str, spec: LiveSpec) -> LiveSession {
+    let set = LanguageSet::built_in();
+    farm.open(set.find(language).expect("built in"), spec).expect("it opens")
+}
+
+pub(crate) fn run(session: &LiveSession, source: &str) -> LiveOutcome {
+    session.execute(&LiveCell::new(source), &mut |_prompt| None).expect("the cell has an outcome")
+}
+
+/// Runs a cell and asserts what it writes.
+pub(crate) fn check(session: &LiveSession, source: &str, stdout: &str) {
+    let outcome = run(session, source);
+    assert_eq!(text(&outcome.stdout), stdout, "{source}: {}", text(&outcome.stderr));
+}
+
+pub(crate) fn text(captured: &rollcage_types::Captured) -> String {
+    String::from_utf8_lossy(&captured.head).into_owned()
+}
+
+type Test = fn(&Ground);
+
+fn main() {
+    rollcage_sandbox::launcher_main_if_asked();
+    let host = match Host::start(&HostConfig { slots: 1, ..HostConfig::default() }) {
+        Ok(host) => Arc::new(host),
+        Err(error) => {
+            eprintln!("skipped: live sessions, because the host cannot start: {error}");
+            return;
+        }
+    };
+    let ground = Ground { host, directory: tempfile::tempdir().expect("a temporary directory") };
+    let all: [(&str, Test); 3] =
+        [("python", python::all), ("hostile", hostile::all), ("residency", residency::all)];
+    let wanted = std::env::args().nth(1).filter(|word| !word.starts_with('-'));
+    for (name, test) in all {
+        if wanted.as_ref().is_none_or(|wanted| wanted == name) {
+            test(&ground);
+            println!("live sessions, {name}: all held");
+        }
+    }
+}

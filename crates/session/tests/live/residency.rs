@@ -1,0 +1,161 @@
+//! Sessions that are put aside and come back.
+
+use std::sync::Arc;
+
+use rollcage_language::LanguageSet;
+use rollcage_session::live::{FarmError, LiveCell, LiveError, LiveSpec, LiveState};
+use rollcage_types::{ByteSize, FileEntry, Limits, RelativePath};
+
+use crate::{Ground, check, open, run, text};
+
+pub(crate) fn all(ground: &Ground) {
+    what_was_put_aside_comes_back(ground);
+    divergence_is_told(ground);
+    what_cannot_be_replayed_stays(ground);
+    room_is_made_by_putting_aside_who_was_not_used_for_longest(ground);
+    without_room_an_opening_is_refused(ground);
+    history_can_be_taken_back(ground);
+    branches_go_their_own_ways(ground);
+}
+
+fn what_was_put_aside_comes_back(ground: &Ground) {
+    let farm = ground.roomy();
+    let session = open(&farm, "python", LiveSpec { seed: 3, asks: true, ..LiveSpec::default() });
+    session.put_file(FileEntry::new(RelativePath::new("in.txt").unwrap(), b"one\n".to_vec())).unwrap();
+    run(&session, "import random; x = random.random(); print('said once')");
+    run(&session, "open('in.txt', 'a').write('two\\n')");
+    let cell = LiveCell { stdin: Arc::from(*b"line\n"), ..LiveCell::new("y = input()") };
+    session.execute(&cell, &mut |_| None).unwrap();
+    session.execute(&LiveCell::new("z = input('? ')"), &mut |_| Some(b"answer".to_vec())).unwrap();
+    run(&session, "1/0");
+    let before = text(&run(&session, "x, y, z, random.random()").stdout);
+    assert!(before.contains("'line', 'answer'"), "{before}");
+    let draw = "random.random()";
+    let (next, _) = (text(&run(&open_like(ground, &session), "0").stdout), ());
+    assert_eq!(next, "0\n");
+    session.evict().unwrap();
+    assert_eq!((session.state(), farm.counts().live, farm.counts().evicted), (LiveState::Evicted, 0, 1));
+    let outcome = run(&session, draw);
+    let rehydrated = outcome.rehydrated.expect("it was put aside");
+    assert_eq!((rehydrated.cells, rehydrated.diverged), (6, vec![]));
+    assert_eq!(text(&outcome.stderr), "", "a replay is silent");
+    check(&session, "x == x and open('in.txt').read()", "'one\\ntwo\\n'\n");
+    check(&session, "(y, z)", "('line', 'answer')\n");
+    assert_eq!((farm.counts().live, farm.counts().evicted), (1, 0));
+}
+
+/// Another session, so that two are there.
+fn open_like(
+    ground: &Ground,
+    session: &rollcage_session::live::LiveSession,
+) -> rollcage_session::live::LiveSession {
+    open(&ground.roomy(), &session.language().name, LiveSpec::default())
+}
+
+fn divergence_is_told(ground: &Ground) {
+    let session = open(&ground.roomy(), "python", LiveSpec::default());
+    run(&session, "import time; print(time.time_ns())");
+    run(&session, "print(object())");
+    session.evict().unwrap();
+    let rehydrated = session.rehydrate().unwrap();
+    assert_eq!((rehydrated.cells, rehydrated.diverged), (2, vec![1]), "an address is no divergence");
+    // A cell that ends otherwise leads to a state that nobody saw.
+    let session = open(&ground.roomy(), "python", LiveSpec::default());
+    session.put_file(FileEntry::new(RelativePath::new("once").unwrap(), b"".to_vec())).unwrap();
+    let cell = "import os, time\nif time.time_ns() // 10**9 % 2 ** 20 != 0 and os.urandom(8) < b'\\x80': raise ValueError\n";
+    let mut diverged = false;
+    for _ in 0..20 {
+        run(&session, cell);
+    }
+    session.evict().unwrap();
+    if let Err(error) = session.rehydrate() {
+        assert!(matches!(error, LiveError::Diverged { .. }), "{error}");
+        diverged = true;
+    }
+    assert!(diverged, "twenty coins fell the same way twice");
+    assert_eq!(session.state(), LiveState::Evicted, "nothing is lost by trying");
+}
+
+fn what_cannot_be_replayed_stays(ground: &Ground) {
+    let session = open(&ground.roomy(), "python", LiveSpec::default());
+    run(
+        &session,
+        "import threading, time; threading.Thread(target=time.sleep, args=(60,), daemon=True).start()",
+    );
+    let refused = session.evict().unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "the session cannot be put aside: a cell left threads or processes running"
+    );
+    assert_eq!(session.state(), LiveState::Ready);
+}
+
+fn small() -> LiveSpec {
+    let limits = Limits { memory: ByteSize::mib(64), disk: ByteSize::mib(8), ..Limits::default() };
+    LiveSpec { limits, ..LiveSpec::default() }
+}
+
+fn room_is_made_by_putting_aside_who_was_not_used_for_longest(ground: &Ground) {
+    let farm = ground.farm(ByteSize::gib(8), Some(3));
+    let sessions: Vec<_> = (0..5).map(|_| open(&farm, "python", small())).collect();
+    let states = || sessions.iter().map(|session| session.state() == LiveState::Ready).collect::<Vec<_>>();
+    assert_eq!(states(), [false, false, true, true, true]);
+    for (index, session) in sessions.iter().enumerate() {
+        run(session, &format!("n = {index}"));
+    }
+    for (index, session) in sessions.iter().enumerate().rev() {
+        check(session, "n", &format!("{index}\n"));
+    }
+    assert_eq!((farm.counts().live, farm.counts().evicted), (3, 2));
+    drop(sessions);
+    assert_eq!((farm.counts().live, farm.counts().evicted), (0, 0));
+    let left = std::fs::read_dir(ground.directory.path().join("aside")).unwrap().count();
+    assert_eq!(left, 0, "nothing is left on disk");
+}
+
+fn without_room_an_opening_is_refused(ground: &Ground) {
+    let farm = ground.farm(ByteSize::gib(8), Some(2));
+    let pinned: Vec<_> = (0..2).map(|_| open(&farm, "python", small())).collect();
+    for session in &pinned {
+        run(
+            session,
+            "import threading, time; threading.Thread(target=time.sleep, args=(60,), daemon=True).start()",
+        );
+    }
+    let set = LanguageSet::built_in();
+    let refused = farm.open(set.find("python").unwrap(), small()).unwrap_err();
+    assert!(matches!(refused, FarmError::Full { open: 2 }), "{refused}");
+    assert!(refused.is_retryable());
+    pinned[0].close().unwrap();
+    open(&farm, "python", small());
+    let refused =
+        ground.farm(ByteSize::mib(32), None).open(set.find("python").unwrap(), small()).unwrap_err();
+    assert!(matches!(refused, FarmError::TooLarge { .. }), "{refused}");
+}
+
+fn history_can_be_taken_back(ground: &Ground) {
+    let session = open(&ground.roomy(), "python", LiveSpec::default());
+    run(&session, "x = [1]");
+    let early = session.snapshot().unwrap();
+    run(&session, "x.append(2); open('f', 'w').write('late')");
+    let late = session.snapshot().unwrap();
+    let undone = session.restore_to(&early).unwrap();
+    assert_eq!(undone.cells, 1);
+    check(&session, "import os; x, os.listdir('.')", "([1], [])\n");
+    assert!(matches!(session.restore_to(&late), Err(LiveError::ForeignSnapshot)), "its cells are undone");
+    let other = open(&ground.roomy(), "python", LiveSpec::default());
+    assert!(matches!(other.restore_to(&early), Err(LiveError::ForeignSnapshot)));
+}
+
+fn branches_go_their_own_ways(ground: &Ground) {
+    let session = open(&ground.roomy(), "python", LiveSpec::default());
+    run(&session, "x = [1]; open('f', 'w').write('trunk')");
+    let branches = session.fork(2).unwrap();
+    check(
+        &branches[0],
+        "x.append(2); open('f', 'a').write(' one'); x, open('f').read()",
+        "([1, 2], 'trunk one')\n",
+    );
+    check(&branches[1], "x.append(3); x, open('f').read()", "([1, 3], 'trunk')\n");
+    check(&session, "x, open('f').read()", "([1], 'trunk')\n");
+}
