@@ -125,6 +125,7 @@ struct InstallSection {
 enum SessionValue {
     Python,
     Bash,
+    Sqlite,
 }
 
 #[derive(Default, Deserialize)]
@@ -187,6 +188,7 @@ impl LanguageFile {
             session: self.session.map(|session| match session {
                 SessionValue::Python => SessionKind::Python,
                 SessionValue::Bash => SessionKind::Bash,
+                SessionValue::Sqlite => SessionKind::Sqlite,
             }),
             prepare: self.prepare.map(PrepareSection::into_prepare),
             warm: self.warm.map(|WarmSection(warm)| warm),

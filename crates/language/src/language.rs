@@ -87,6 +87,8 @@ pub enum SessionKind {
     Python,
     /// Scripts of one bash.
     Bash,
+    /// Statements of one connection to an SQLite database.
+    Sqlite,
 }
 
 impl Language {

@@ -33,10 +33,12 @@ const BASH: Driver = Driver {
 };
 
 impl Driver {
-    pub(crate) const fn of(kind: SessionKind) -> Self {
+    /// `None` for a kind that is not replayed.
+    pub(crate) const fn of(kind: SessionKind) -> Option<Self> {
         match kind {
-            SessionKind::Python => PYTHON,
-            SessionKind::Bash => BASH,
+            SessionKind::Python => Some(PYTHON),
+            SessionKind::Bash => Some(BASH),
+            SessionKind::Sqlite => None,
         }
     }
 
@@ -98,7 +100,7 @@ mod tests {
         let set = LanguageSet::built_in();
         let argv = |name| {
             let language = set.find(name).unwrap();
-            Driver::of(language.session.unwrap()).argv(language).unwrap()
+            Driver::of(language.session.unwrap()).unwrap().argv(language).unwrap()
         };
         assert_eq!(argv("python"), ["python3", "-B", ".rollcage/driver.py"]);
         assert_eq!(argv("bash"), ["bash", ".rollcage/driver.sh"]);

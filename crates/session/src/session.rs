@@ -86,11 +86,9 @@ impl Session {
         if let Some(path) = paths.into_iter().find(|path| driver::is_reserved(path)) {
             return Err(OpenError::ReservedPath { path: path.clone() });
         }
-        let mode = match language.session {
-            Some(kind) => {
-                let driver = Driver::of(kind);
-                Mode::Replay { kind, driver, argv: driver.argv(&language)? }
-            }
+        let driver = language.session.and_then(|kind| Some((kind, Driver::of(kind)?)));
+        let mode = match driver {
+            Some((kind, driver)) => Mode::Replay { kind, driver, argv: driver.argv(&language)? },
             None => Mode::Stateless,
         };
         let limits = language.run_limits(&spec.limits);
@@ -244,7 +242,7 @@ impl Session {
 
         let mut env_vars = self.language.env_vars.clone();
         let processes_waiting = match kind {
-            SessionKind::Python => {
+            SessionKind::Python | SessionKind::Sqlite => {
                 env_vars.retain(|(name, _)| name != "PYTHONHASHSEED");
                 env_vars.push(("PYTHONHASHSEED".to_owned(), self.spec.seed.to_string()));
                 0

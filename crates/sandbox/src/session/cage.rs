@@ -75,7 +75,13 @@ impl SessionCage {
             self.read_output(&mut buffer)?;
             self.channel.read_some().map_err(system("hear from the session"))?;
             match self.channel.next_message() {
-                Ok(Some(message)) if message.kind == READY => return Ok(()),
+                Ok(Some(message)) if message.kind == READY => {
+                    // What was said on the way here is no cell's.
+                    while self.read_output(&mut buffer)? {}
+                    self.stdout.take();
+                    self.stderr.take();
+                    return Ok(());
+                }
                 Ok(Some(_) | None) if began.elapsed() < request.limits.wall_time => {}
                 Ok(_) | Err(Nonsense) => return Err(self.not_ready("it did not say that it was ready")),
             }

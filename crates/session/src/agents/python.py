@@ -10,73 +10,16 @@ Cells are compiled as they are, never edited. Modules that a cell may shadow or 
 
 import __future__
 import _ast
-import _json
-import _signal
-import fcntl
-import os
-import posix
-import sys
-import traceback
 import linecache
+import traceback
 
-# Descriptors kept aside lie high, so that cells get the numbers they would get without us.
-KEPT_DESCRIPTORS_FROM = 64
-FORK_POINT = "/rollcage/session"
 ALLOW_AWAIT = _ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
 CO_COROUTINE = 0x80
 FUTURE_FLAGS = 0
 for _feature in __future__.all_feature_names:
     FUTURE_FLAGS |= getattr(__future__, _feature).compiler_flag
 ROWS_MAX = 100
-READ_AT_ONCE = 65536
-
-# Kept, because a cell may replace what it finds in a module.
-globals().update({name: it for name, it in vars(__builtins__).items() if not name.startswith("__")})
-quote, read, write, dup2, getpid, leave = (
-    _json.encode_basestring_ascii,
-    posix.read,
-    posix.write,
-    posix.dup2,
-    posix.getpid,
-    posix._exit,
-)
-set_handler, SIGINT = _signal.signal, _signal.SIGINT
-modules = sys.modules
 print_exception, sources = traceback.print_exception, linecache.cache
-
-
-class Channel:
-    """The socket, which arrives as standard input."""
-
-    def __init__(self):
-        self.descriptor = fcntl.fcntl(0, fcntl.F_DUPFD_CLOEXEC, KEPT_DESCRIPTORS_FROM)
-        self.inbox = b""
-
-    def line(self):
-        """The words of the next line; None at the end."""
-        while True:
-            line, end, rest = self.inbox.partition(b"\n")
-            if end:
-                self.inbox = rest
-                return line.decode().split(" ")
-            if not self.more():
-                return None
-
-    def bytes(self, count):
-        while len(self.inbox) < count and self.more():
-            pass
-        content, self.inbox = self.inbox[:count], self.inbox[count:]
-        return content
-
-    def more(self):
-        chunk = read(self.descriptor, READ_AT_ONCE)
-        self.inbox += chunk
-        return bool(chunk)
-
-    def say(self, kind, content):
-        rest = b"%s %d\n%s" % (kind, len(content), content)
-        while rest:
-            rest = rest[write(self.descriptor, rest) :]
 
 
 class Interpreter:
@@ -317,7 +260,7 @@ class Agent:
         """In the session's own process."""
         self.process = getpid()
         self.channel = Channel()
-        self.kept = [fcntl.fcntl(n, fcntl.F_DUPFD_CLOEXEC, KEPT_DESCRIPTORS_FROM) for n in (1, 2)]
+        self.kept = [keep_aside(descriptor) for descriptor in (1, 2)]
         self.nothing = posix.open(os.devnull, posix.O_RDONLY | posix.O_CLOEXEC)
         dup2(self.nothing, 0)
         words = self.channel.line()
@@ -434,10 +377,7 @@ class Agent:
 def main():
     agent = Agent()
     agent.prepare()
-    try:
-        posix.close(posix.open(FORK_POINT, posix.O_RDONLY))
-    except OSError:
-        pass
+    stop_to_be_copied()
     if agent.take_up():
         agent.serve()
 

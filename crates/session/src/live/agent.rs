@@ -21,29 +21,53 @@ const HASH_SEED: (&str, &str) = ("PYTHONHASHSEED", "0");
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Agent {
     source: &'static str,
-    /// What comes before the source on the command line, in place of a file's name.
-    option: &'static str,
+    /// What it is given to, where that is not the language's own command.
+    command: Option<&'static [&'static str]>,
     /// Who hears an interrupt.
     pub(super) interrupts: Interrupts,
 }
 
-const PYTHON: Agent =
-    Agent { source: include_str!("../agents/python.py"), option: "-c", interrupts: Interrupts::Interpreter };
+const PYTHON: Agent = Agent {
+    source: concat!(include_str!("../agents/common.py"), include_str!("../agents/python.py")),
+    command: None,
+    interrupts: Interrupts::Interpreter,
+};
+
+const BASH: Agent = Agent {
+    source: include_str!("../agents/bash.sh"),
+    command: None,
+    // Children in the foreground first of all, for which bash waits.
+    interrupts: Interrupts::Everything,
+};
+
+const SQLITE: Agent = Agent {
+    source: concat!(include_str!("../agents/common.py"), include_str!("../agents/sqlite.py")),
+    command: Some(&["python3", "-B"]),
+    interrupts: Interrupts::Interpreter,
+};
 
 impl Agent {
     /// The agent of sessions in `language`.
     pub(super) fn of(language: &Language) -> Result<Self, FarmError> {
         match language.session {
             Some(SessionKind::Python) => Ok(PYTHON),
-            Some(SessionKind::Bash) | None => Err(FarmError::NoAgent { language: language.name.clone() }),
+            Some(SessionKind::Bash) => Ok(BASH),
+            Some(SessionKind::Sqlite) => Ok(SQLITE),
+            None => Err(FarmError::NoAgent { language: language.name.clone() }),
         }
     }
 
     /// The language's command, with the agent instead of a source file.
     pub(super) fn argv(self, language: &Language) -> Vec<String> {
+        /// What interpreters take a text as their program after.
+        const OPTION: &str = "-c";
+        let own = || [OPTION.to_owned(), self.source.to_owned()];
+        if let Some(command) = self.command {
+            return command.iter().map(|word| (*word).to_owned()).chain(own()).collect();
+        }
         let source = language.filename.as_str();
         let placed = |argument: &String| match argument == source {
-            true => vec![self.option.to_owned(), self.source.to_owned()],
+            true => own().to_vec(),
             false => vec![argument.clone()],
         };
         language.run_command().argv.iter().flat_map(placed).collect()
@@ -52,7 +76,7 @@ impl Agent {
     /// The variables that cells see.
     pub(super) fn env_vars(self, language: &Language) -> Vec<(String, String)> {
         let mut variables = language.env_vars.clone();
-        if language.session == Some(SessionKind::Python) {
+        if matches!(language.session, Some(SessionKind::Python | SessionKind::Sqlite)) {
             variables.retain(|(name, _)| name != HASH_SEED.0);
             variables.push((HASH_SEED.0.to_owned(), HASH_SEED.1.to_owned()));
         }

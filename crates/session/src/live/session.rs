@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
-use rollcage_language::Language;
+use rollcage_language::{Language, SessionKind};
 use rollcage_sandbox::{Cancel, ListedFile, SessionCage, Turn, TurnEnd, TurnLimits};
 use rollcage_types::{ByteSize, CapturePlan, ExecRequest, FileEntry, Limits, RelativePath, format_duration};
 
@@ -16,6 +16,7 @@ use crate::live::log::{Entry, LoggedCell, Recorded};
 use crate::live::outcome::{CellLimits, LiveOutcome, Rehydrated};
 use crate::live::rehydrate::rebuild;
 use crate::live::store::{Aside, Stored};
+use crate::report::Ending;
 
 /// Longer cells are data that belongs into a file.
 const CELL_BYTES_MAX: usize = 1024 * 1024;
@@ -497,9 +498,15 @@ impl Inner {
         if matches!(self.stand, Stand::Evicted(_)) {
             return Ok(());
         }
-        let cage = self.cage()?;
         let not_replayable = |reason: &str| LiveError::NotReplayable { reason: reason.to_owned() };
-        if cage.tasks().map_err(LiveError::Sandbox)? > 1 {
+        // An exit of bash leaves a shell waiting.
+        let is_exit = |entry: &&Entry| matches!(entry, Entry::Cell(cell) if matches!(cell.recorded.ending, Some(Ending::Exited(_))));
+        let waiting = match shared.language.session {
+            Some(SessionKind::Bash) => self.log.iter().filter(is_exit).count() as u64,
+            Some(SessionKind::Python | SessionKind::Sqlite) | None => 0,
+        };
+        let cage = self.cage()?;
+        if cage.tasks().map_err(LiveError::Sandbox)? > 1 + waiting {
             return Err(not_replayable("a cell left threads or processes running"));
         }
         let (files, omitted) = cage.all_files()?;

@@ -1,9 +1,11 @@
 //! Live sessions in real cages. Needs root and cgroups; without them it says what is missing and passes.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says where")]
 
+mod bash;
 mod hostile;
 mod python;
 mod residency;
+mod sqlite;
 
 use std::sync::Arc;
 
@@ -63,8 +65,13 @@ fn main() {
         }
     };
     let ground = Ground { host, directory: tempfile::tempdir().expect("a temporary directory") };
-    let all: [(&str, Test); 3] =
-        [("python", python::all), ("hostile", hostile::all), ("residency", residency::all)];
+    let all: [(&str, Test); 5] = [
+        ("python", python::all),
+        ("hostile", hostile::all),
+        ("residency", residency::all),
+        ("bash", bash::all),
+        ("sqlite", sqlite::all),
+    ];
     let wanted = std::env::args().nth(1).filter(|word| !word.starts_with('-'));
     for (name, test) in all {
         if wanted.as_ref().is_none_or(|wanted| wanted == name) {

@@ -1,0 +1,144 @@
+"""The agent of an SQLite session: runs statements in one connection, and answers as the agent of a Python session does.
+
+The database is the one file in the workspace that is named like one, or else in memory. A statement that gives rows writes
+them to standard output as a table, and as a table with its types over the channel: within bounds, and it says how many it
+left out.
+"""
+
+import glob
+import sqlite3
+
+ROWS_MAX = 1000
+BYTES_MAX = 1 << 20
+NAMES = ("*.db", "*.sqlite", "*.sqlite3")
+# Virtual machine instructions between two looks at whether an interrupt has come.
+INSTRUCTIONS = 20000
+KINDS = {int: "integer", float: "number", str: "string", bytes: "string", type(None): "any"}
+
+
+class Agent:
+    def __init__(self):
+        self.running = False
+
+    def take_up(self):
+        self.channel = Channel()
+        self.kept = [keep_aside(descriptor) for descriptor in (1, 2)]
+        if self.channel.line() is None:
+            return False
+        nothing = posix.open(os.devnull, posix.O_RDONLY)
+        dup2(nothing, 0)
+        found = [name for pattern in NAMES for name in glob.glob(pattern)]
+        name = found[0] if len(found) == 1 else ":memory:"
+        self.connection = sqlite3.connect(name, isolation_level=None)
+        self.connection.set_progress_handler(self.on_progress, INSTRUCTIONS)
+        # Text that is not UTF-8 is shown as far as it can be.
+        self.connection.text_factory = lambda text: text.decode("utf-8", "backslashreplace")
+        set_handler(SIGINT, self.on_interrupt)
+        self.channel.say(b"ready", b"")
+        return True
+
+    def serve(self):
+        while True:
+            words = self.channel.line()
+            if words is None:
+                leave(0)
+            _number, source, stdin = (int(word) for word in words[1:])
+            source = self.channel.bytes(source).decode("utf-8", "replace")
+            self.channel.bytes(stdin)
+            self.interrupted = False
+            self.channel.say(b"done", self.run(source).encode())
+
+    def run(self, source):
+        try:
+            for statement in statements(source):
+                self.running = True
+                self.execute(statement)
+            return "returned"
+        except (sqlite3.Error, sqlite3.Warning, OverflowError) as error:
+            kind = "Interrupted" if self.interrupted else type(error).__name__
+            print(f"{kind}: {error}", file=sys.stderr, flush=True)
+            return f"raised {kind}"
+        finally:
+            self.running = False
+
+    def execute(self, statement):
+        cursor = self.connection.execute(statement)
+        if cursor.description is None:
+            return
+        names = [column[0] for column in cursor.description]
+        rows, size, omitted = [], 0, 0
+        for row in cursor:
+            size += sum(len(value) if isinstance(value, (str, bytes)) else 8 for value in row)
+            if len(rows) < ROWS_MAX and size <= BYTES_MAX:
+                rows.append(row)
+            else:
+                omitted += 1
+        lines = ["|".join(names), *("|".join(text(value) for value in row) for row in rows)]
+        if omitted:
+            lines.append(f"({omitted} more rows)")
+        rest = ("\n".join(lines) + "\n").encode("utf-8", "replace")
+        while rest:
+            rest = rest[write(self.kept[0], rest) :]
+        self.channel.say(b"result", table(names, rows, omitted).encode())
+
+    def on_interrupt(self, _signal, _frame):
+        self.interrupted = True
+
+    def on_progress(self):
+        return 1 if self.interrupted else 0
+
+
+def statements(source):
+    """The statements of a cell; what comes after the last semicolon is one too."""
+    begun = ""
+    for part in source.split(";"):
+        begun += part
+        if sqlite3.complete_statement(begun + ";"):
+            if begun.strip():
+                yield begun
+            begun = ""
+        else:
+            begun += ";"
+    if begun.strip("; \n\t\r"):
+        yield begun.removesuffix(";")
+
+
+def text(value):
+    if value is None:
+        return ""
+    return value.hex() if isinstance(value, bytes) else str(value)
+
+
+def table(names, rows, omitted):
+    """In the form of https://specs.frictionlessdata.io/tabular-data-resource, with bytes as hexadecimal digits."""
+    import json
+
+    def kind(index):
+        kinds = {KINDS[type(row[index])] for row in rows if row[index] is not None}
+        return kinds.pop() if len(kinds) == 1 else "any"
+
+    fields = [{"name": name, "type": kind(index)} for index, name in enumerate(names)]
+    data = [[value.hex() if isinstance(value, bytes) else value for value in row] for row in rows]
+    content = {"schema": {"fields": fields}, "data": data, "rows_omitted": omitted}
+    plain = f"{len(rows) + omitted} rows"
+    return json.dumps({"text/plain": plain, "application/vnd.dataresource+json": content}, allow_nan=False, default=str)
+
+
+def prepare():
+    """Does all that a statement will need once, so that what is imported for it is there."""
+    connection = sqlite3.connect(":memory:")
+    rows = connection.execute("select 1, 'a', 2.5, null").fetchall()
+    connection.close()
+    table(["a", "b", "c", "d"], rows, 0)
+    list(statements("select 1; select 2"))
+
+
+def main():
+    prepare()
+    stop_to_be_copied()
+    agent = Agent()
+    if agent.take_up():
+        agent.serve()
+
+
+main()
