@@ -25,7 +25,11 @@ pub(crate) fn render(report: &BenchReport, phases: &[Phases]) -> String {
         let mark = if target.holds { "✓ holds" } else { "✗ missed" };
         [mark.to_owned(), target.name.clone(), target.target.to_string(), target.value.to_string()]
     };
-    let memory = if report.bench == "start" { "KiB idle" } else { "KiB per slot" };
+    let memory = match report.bench.as_str() {
+        "start" => "KiB idle",
+        "sessions" => "KiB",
+        _ => "KiB per slot",
+    };
     let headings = ["case", "mode", "p50 ms", "p90 ms", "p99 ms", "per second", memory];
     let mut text = format!("{}\n\n{}", report.machine, table::render(headings, report.rows.iter().map(row)));
     if !phases.is_empty() {

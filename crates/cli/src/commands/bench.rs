@@ -6,11 +6,12 @@ use std::time::Duration;
 use anyhow::Context as _;
 use rollcage_api::{BenchReport, ExitCode};
 use rollcage_sandbox::{Cancel, HostConfig};
+use rollcage_types::ByteSize;
 
 use crate::bench::soak::{self, SoakPlan};
 use crate::bench::{
-    Effort, ExecCase, ExecPlan, HttpCase, HttpMode, HttpPlan, Phases, StartCase, StartPlan, exec, http,
-    render, start,
+    Effort, ExecCase, ExecPlan, HttpCase, HttpMode, HttpPlan, Phases, SessionCase, SessionsPlan, StartCase,
+    StartPlan, exec, http, render, sessions, start,
 };
 use crate::cage_options::CageOptions;
 use crate::failure::Failure;
@@ -31,6 +32,7 @@ Examples:
   rollcage bench exec --quick --case true --json | jq .targets
   rollcage bench start --case python --case python-pandas
   rollcage bench http --quick
+  rollcage bench sessions --many 10,100,1000 --budget 4GiB
   rollcage bench soak --minutes 30 --report soak.md";
 
 #[derive(Clone, Debug, clap::Subcommand)]
@@ -54,6 +56,12 @@ enum Bench {
     /// second` of both is with as many threads, or connections, as the host has slots. `http-64` is what each of 64 clients
     /// sees that ask at once.
     Http(HttpArgs),
+    /// Open sessions, run cells in them, branch them, put them aside and bring them back; an ipykernel does the same
+    ///
+    /// `ipykernel` is driven by jupyter_client; both are installed from PyPI into the cache the first time. Memory is that of one
+    /// idle session, with what the kernel holds for it. `--many` instead holds so many sessions open at once within a budget and runs
+    /// a cell in each, in random order: `live` where its interpreter ran, `rehydrated` where it was brought back for that.
+    Sessions(SessionsArgs),
     /// Mix ordinary, hostile and faulty work on one host, and look whether everything stays as it should be
     ///
     /// Ends with 0 only if every outcome was right and nothing has leaked. Launchers and other supervisors are killed
@@ -123,6 +131,27 @@ struct HttpArgs {
 }
 
 #[derive(Clone, Debug, clap::Args)]
+struct SessionsArgs {
+    /// Only this; all if none is given
+    #[arg(long = "case", value_name = "CASE", value_enum)]
+    cases: Vec<SessionCase>,
+    /// Do not measure an ipykernel
+    #[arg(long)]
+    no_ipykernel: bool,
+    /// Hold so many sessions open at once, as in `10,100,1000`
+    #[arg(long, value_name = "N", value_delimiter = ',', conflicts_with = "cases")]
+    many: Vec<usize>,
+    /// Memory of all sessions together [default: three quarters of what there is]
+    #[arg(long, value_name = "SIZE", value_parser = str::parse::<ByteSize>)]
+    budget: Option<ByteSize>,
+    /// Draw the curve of `--many`
+    #[arg(long, value_name = "FILE.svg", requires = "many")]
+    svg: Option<PathBuf>,
+    #[command(flatten)]
+    measuring: Measuring,
+}
+
+#[derive(Clone, Debug, clap::Args)]
 struct SoakArgs {
     /// For how long, after a warm-up of a few seconds; fractions will do
     #[arg(long, value_name = "N", default_value = "5", value_parser = minutes)]
@@ -156,6 +185,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
         Bench::Exec(args) => run_exec(args.clone()),
         Bench::Start(args) => run_start(args.clone()),
         Bench::Http(args) => run_http(args.clone()),
+        Bench::Sessions(args) => run_sessions(args.clone()),
         Bench::Soak(args) => run_soak(args.clone()),
     }
 }
@@ -190,6 +220,19 @@ fn run_http(args: HttpArgs) -> Result<u8, Failure> {
         effort: args.measuring.effort(),
     };
     cancellable(move |cancel| answer(&http(&plan, cancel)?, &[], &args.measuring, cancel))
+}
+
+fn run_sessions(args: SessionsArgs) -> Result<u8, Failure> {
+    let plan = SessionsPlan {
+        host: args.measuring.host(),
+        cases: chosen(args.cases, SessionCase::ALL),
+        is_quick: args.measuring.quick,
+        with_ipykernel: !args.no_ipykernel,
+        many: args.many,
+        memory: args.budget,
+        svg: args.svg,
+    };
+    cancellable(move |cancel| answer(&sessions(&plan, cancel)?, &[], &args.measuring, cancel))
 }
 
 /// Prints a report, and says whether its promises hold where that was asked.

@@ -1,0 +1,77 @@
+//! The same work by an ipykernel, driven by jupyter_client: what people use today.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use rollcage_api::BenchRow;
+
+use super::cases::SessionCase;
+use super::{IPYKERNEL, PANDAS_CELL, row};
+
+/// From PyPI, at these versions.
+const PACKAGES: [&str; 2] = ["jupyter_client==8.9.1", "ipykernel==7.3.0"];
+const DRIVER: &str = include_str!("jupyter.py");
+
+/// What the driver measured.
+#[derive(serde::Deserialize)]
+struct Measured {
+    #[serde(flatten)]
+    times: BTreeMap<String, Value>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(untagged)]
+enum Value {
+    Times(Vec<f64>),
+    Idle { cell: Vec<f64>, kb: u64 },
+}
+
+/// Measures it, in an environment that is made below `cache` the first time.
+pub(super) fn measured(cases: &[SessionCase], is_quick: bool, cache: &Path) -> anyhow::Result<Vec<BenchRow>> {
+    let python = environment(cache)?;
+    let (starts, cells, idle) = if is_quick { ("3", "100", "2") } else { ("15", "500", "8") };
+    let output = Command::new(python)
+        .args(["-c", DRIVER, starts, cells, idle, PANDAS_CELL])
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .output()
+        .context("cannot run Python")?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "the driver of the ipykernel failed: {}", said.trim());
+    let measured: Measured =
+        serde_json::from_slice(&output.stdout).context("the driver of the ipykernel printed no report")?;
+    let times = |seconds: &[f64]| seconds.iter().map(|one| Duration::from_secs_f64(*one)).collect::<Vec<_>>();
+    let rows = cases.iter().filter_map(|case| {
+        let row = match measured.times.get(case.name())? {
+            Value::Times(seconds) => row(case.name(), IPYKERNEL, &times(seconds)),
+            Value::Idle { cell, kb } => {
+                BenchRow { memory_kb: Some(*kb), ..row(case.name(), IPYKERNEL, &times(cell)) }
+            }
+        };
+        Some(row)
+    });
+    Ok(rows.collect())
+}
+
+/// A virtual environment with the packages and the system's own, for pandas; its interpreter.
+fn environment(cache: &Path) -> anyhow::Result<PathBuf> {
+    let directory = cache.join("bench-ipykernel");
+    let python = directory.join("bin/python");
+    let mark = directory.join(PACKAGES.join(" "));
+    if !mark.exists() {
+        let run = |command: &mut Command| -> anyhow::Result<()> {
+            let output = command.output().context("cannot run Python")?;
+            let said = String::from_utf8_lossy(&output.stderr);
+            ensure!(output.status.success(), "cannot install the ipykernel: {}", said.trim());
+            Ok(())
+        };
+        run(Command::new("python3")
+            .args(["-m", "venv", "--system-site-packages", "--clear"])
+            .arg(&directory))?;
+        run(Command::new(&python).args(["-m", "pip", "install", "--quiet"]).args(PACKAGES))?;
+        std::fs::write(&mark, "").context("cannot write into the cache")?;
+    }
+    Ok(python)
+}
