@@ -69,9 +69,9 @@ fn mistakes_are_answered_with_their_place_and_what_was_meant() {
             "did you mean `turns`?",
         ),
         (
-            "tasks: {path: t}\npolicy: {recorded: r}\nenvironment: {session: live}\n",
-            "run.yaml:3:24: unknown value `live`",
-            "known here are replay, none",
+            "tasks: {path: t}\npolicy: {recorded: r}\nenvironment: {session: alive}\n",
+            "run.yaml:3:24: unknown value `alive`",
+            "did you mean `live`?",
         ),
         ("tasks: {path: t}\n", "run.yaml:1:1: missing key `policy`", "a run has at least"),
         (

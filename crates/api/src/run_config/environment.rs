@@ -55,8 +55,11 @@ impl Default for EnvironmentConfigRow {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SessionConfig {
-    /// It is, where the language has sessions: earlier turns are replayed in a fresh cage.
+    /// It is, where the language has sessions: the interpreter stays in its cage between turns. Where the host cannot keep
+    /// it (at isolation level process, or without control groups), as `replay`.
     #[default]
+    Live,
+    /// It is, where the language has sessions: earlier turns are replayed in a fresh cage.
     Replay,
     /// It is not.
     None,

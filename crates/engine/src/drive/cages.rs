@@ -3,12 +3,13 @@
 //! Owns the running of one request, warm where that can be, and that a host whose launcher is gone is replaced by another. Where the cages of a
 //! language are, and how many run at once, is the engine's.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use rollcage_language::Language;
 use rollcage_sandbox::{Cancel, Host, HostConfig, HostError, SandboxError};
-use rollcage_types::{ExecOutcome, ExecRequest};
+use rollcage_session::live::{Farm, FarmConfig, FarmError};
+use rollcage_types::{ExecOutcome, ExecRequest, IsolationLevel};
 use rollcage_warm::{Bounds, Pool};
 use tokio::sync::Semaphore;
 
@@ -37,6 +38,8 @@ pub(super) struct Started {
     warm: Option<Bounds>,
     pub(super) disk_cache: Option<Arc<DiskCache>>,
     pool: RwLock<Arc<Pool>>,
+    /// For live sessions; `None` until the first is asked for.
+    farm: Mutex<Option<OpenedFarm>>,
     pub(super) compile_cache: CompileCache,
 }
 
@@ -48,12 +51,40 @@ impl Started {
         disk_cache: Option<Arc<DiskCache>>,
     ) -> Result<Arc<Self>, HostError> {
         let pool = RwLock::new(Arc::new(Pool::new(Arc::new(Host::start(&config)?), warm)));
-        Ok(Arc::new(Self { config, warm, disk_cache, pool, compile_cache: CompileCache::default() }))
+        let farm = Mutex::default();
+        Ok(Arc::new(Self { config, warm, disk_cache, pool, farm, compile_cache: CompileCache::default() }))
     }
 
     /// The host as it is now.
     pub(super) fn host(&self) -> Arc<Host> {
         Arc::clone(self.pool().host())
+    }
+
+    /// What holds live sessions; `None` where this host cannot keep any.
+    fn farm(&self) -> Option<Farm> {
+        let host = self.host();
+        if host.enforcement().level == IsolationLevel::Process || !host.has_groups() {
+            return None;
+        }
+        let mut opened = self.farm.lock().unwrap_or_else(PoisonError::into_inner);
+        // One on a host that was replaced opens nothing any more; its sessions hold it.
+        if let Some(opened) = opened.as_ref().filter(|opened| Arc::ptr_eq(opened.farm.host(), &host)) {
+            return Some(opened.farm.clone());
+        }
+        let made =
+            tempfile::Builder::new().prefix("rollcage-sessions-").tempdir().map_err(FarmError::Directory);
+        let made = made.and_then(|directory| {
+            let config = FarmConfig { memory: None, live_max: None, directory: directory.path().to_owned() };
+            Ok(OpenedFarm { farm: Farm::new(host, config)?, _directory: directory })
+        });
+        match made {
+            Ok(made) => Some(opened.insert(made).farm.clone()),
+            Err(error) => {
+                let error = super::error_chain(&error);
+                tracing::warn!(error, "sessions are replayed, because none can be kept");
+                None
+            }
+        }
     }
 
     /// Its interpreters.
@@ -101,6 +132,13 @@ impl Started {
     }
 }
 
+/// A farm, and where its sessions lie that are put aside.
+#[derive(Debug)]
+struct OpenedFarm {
+    farm: Farm,
+    _directory: tempfile::TempDir,
+}
+
 /// What a request is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Work {
@@ -120,6 +158,11 @@ impl Cages {
     /// Where programs find their workspace.
     pub fn workspace_path(&self) -> String {
         self.started.host().workspace_path()
+    }
+
+    /// What holds live sessions; `None` where the host cannot keep any.
+    pub(super) fn farm(&self) -> Option<Farm> {
+        self.started.farm()
     }
 
     /// Has the interpreter started that most programs will ask for, and made what all compilers use.

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::ops::AddAssign;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rollcage_language::{Language, LanguageSet};
 use rollcage_roots::Roots;
@@ -148,6 +148,30 @@ impl Engine {
         let others = others.values().filter_map(|started| started.get().cloned());
         let all: Vec<_> = std::iter::once(Arc::clone(&self.shared.first)).chain(others).collect();
         all.iter().map(|started| started.pool()).map(|pool| (pool.counts(), pool.kept())).collect()
+    }
+
+    /// Does work that blocks, when it is admitted.
+    pub(super) async fn blocking<T: Send + 'static>(
+        &self,
+        spent: &mut Spent,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> T {
+        let waiting_since = Instant::now();
+        let permits = Arc::clone(&self.shared.permits);
+        let permit = permits.acquire_owned().await.expect("the semaphore is never closed");
+        spent.queue += waiting_since.elapsed();
+        let running_since = Instant::now();
+        let finished = tokio::task::spawn_blocking(move || {
+            // The permit goes with the thread.
+            let _permit = permit;
+            work()
+        });
+        let result = match finished.await {
+            Ok(result) => result,
+            Err(failed) => std::panic::resume_unwind(failed.into_panic()),
+        };
+        spent.run += running_since.elapsed();
+        result
     }
 
     /// What is known of the toolchain of the language with this name; who waits for it waits for nothing else.

@@ -22,6 +22,7 @@ mod execute;
 mod hook;
 mod intercode;
 mod judge;
+mod live_cells;
 mod parquet_pages;
 mod parquet_rows;
 mod plan;

@@ -30,7 +30,9 @@ use crate::policy::{
 /// Whether cells find what earlier cells defined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SessionMode {
-    /// They do, where the language has sessions.
+    /// They do, where the language has sessions: the interpreter stays between them.
+    Live,
+    /// They do, where the language has sessions: earlier cells are replayed.
     Replay,
     /// They do not.
     Alone,
@@ -193,6 +195,7 @@ impl RolloutPlan {
             },
             tools: tools(config),
             session: match environment.session {
+                SessionConfig::Live => SessionMode::Live,
                 SessionConfig::Replay => SessionMode::Replay,
                 SessionConfig::None => SessionMode::Alone,
             },

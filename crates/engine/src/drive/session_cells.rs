@@ -7,6 +7,7 @@ use std::sync::Arc;
 use rollcage_language::Language;
 use rollcage_rollout::{CellResult, SessionState};
 use rollcage_sandbox::SandboxError;
+use rollcage_session::live::LiveSpec;
 use rollcage_session::{Cell, OpenError, Session, SessionError, SessionSpec};
 use rollcage_types::{Captured, ExecOutcome, FileEntry, LimitOverrides, Termination, Usage};
 
@@ -14,7 +15,9 @@ use super::cages::Cages;
 use super::compile::{Compilation, Compiled};
 use super::engine::{Engine, Spent};
 use super::error_chain::error_chain;
+use super::live_cells::LiveConversation;
 use super::plan::SessionMode;
+use super::toolchain::ToolchainError;
 
 /// Attempts at one cell where the session says that it may pass, the first included.
 const ATTEMPTS_MAX: u32 = 3;
@@ -27,6 +30,53 @@ pub(super) struct CellTrouble {
     pub(super) may_pass: bool,
 }
 
+/// What cells of one trajectory find of earlier ones.
+#[derive(Debug)]
+pub(super) enum Conversation {
+    /// Their interpreter, or where this host has none their replay.
+    Live(Box<LiveConversation>, Session),
+    /// A replay of them, or nothing.
+    Replay(Session),
+}
+
+impl Conversation {
+    /// The language spoken. It has no session kind where each cell runs alone.
+    pub(super) const fn language(&self) -> &Arc<Language> {
+        match self {
+            Self::Live(_, session) | Self::Replay(session) => session.language(),
+        }
+    }
+
+    /// Runs one cell, after all that went before it.
+    pub(super) async fn run(
+        &mut self,
+        engine: &Engine,
+        code: &str,
+        stdin: Option<&str>,
+        spent: &mut Spent,
+    ) -> Result<CellResult, CellTrouble> {
+        let replay = match self {
+            Self::Replay(session) => session,
+            Self::Live(live, replay) => {
+                let cages = engine.cages(replay.language()).await.map_err(|error| no_cages(&error))?;
+                match cages.farm() {
+                    Some(farm) => {
+                        return live
+                            .run(engine, farm, code, stdin.unwrap_or_default().as_bytes(), spent)
+                            .await;
+                    }
+                    None => replay,
+                }
+            }
+        };
+        run_cell(engine, replay, code, stdin, spent).await
+    }
+}
+
+fn no_cages(error: &ToolchainError) -> CellTrouble {
+    CellTrouble { reason: error_chain(error), may_pass: error.is_retryable() }
+}
+
 /// Opens the session of one trajectory. Nothing runs yet.
 pub(super) fn open_session(
     language: &Arc<Language>,
@@ -34,9 +84,9 @@ pub(super) fn open_session(
     seed: u64,
     limits: &LimitOverrides,
     files: &[FileEntry],
-) -> Result<Session, OpenError> {
+) -> Result<Conversation, OpenError> {
     let language = match mode {
-        SessionMode::Replay => Arc::clone(language),
+        SessionMode::Live | SessionMode::Replay => Arc::clone(language),
         SessionMode::Alone => {
             let mut alone = language.as_ref().clone();
             alone.session = None;
@@ -45,22 +95,25 @@ pub(super) fn open_session(
     };
     let seed = u32::try_from(seed >> 32).expect("the upper half of 64 bits fits 32");
     let spec = SessionSpec { seed, limits: limits.clone(), files: files.to_vec(), ..SessionSpec::default() };
-    Session::open(language, spec)
+    let session = Session::open(Arc::clone(&language), spec)?;
+    if mode != SessionMode::Live || language.session.is_none() {
+        return Ok(Conversation::Replay(session));
+    }
+    let limits = language.run_limits(limits);
+    let spec = LiveSpec { seed, limits, files: files.to_vec(), ..LiveSpec::default() };
+    Ok(Conversation::Live(Box::new(LiveConversation::new(language, spec)), session))
 }
 
 /// Runs one cell, after all that the session keeps. Dropping the future ends its cage and leaves the session as it
 /// was.
-pub(super) async fn run_cell(
+async fn run_cell(
     engine: &Engine,
     session: &mut Session,
     code: &str,
     stdin: Option<&str>,
     spent: &mut Spent,
 ) -> Result<CellResult, CellTrouble> {
-    let cages = engine
-        .cages(session.language())
-        .await
-        .map_err(|error| CellTrouble { reason: error_chain(&error), may_pass: error.is_retryable() })?;
+    let cages = engine.cages(session.language()).await.map_err(|error| no_cages(&error))?;
     let stdin = stdin.unwrap_or_default().as_bytes();
     let cell = Cell { source: Arc::from(code), stdin: Arc::from(stdin) };
     for attempt in 1.. {

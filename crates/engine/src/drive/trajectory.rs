@@ -15,7 +15,6 @@ use rollcage_rollout::{
     Reward, RolloutLoop, RolloutSpec, SampleRequest, StopReason, ToolFailure, ToolRequest, Trajectory,
     TrajectoryReward, Turn, TurnOutcome,
 };
-use rollcage_session::Session;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep_until};
 
@@ -26,7 +25,7 @@ use super::judge::judge;
 use super::plan::{RolloutPlan, TaskInLanguage};
 use super::rollout::{Progress, RolloutProgress};
 use super::rollout_hooks::RolloutHooks;
-use super::session_cells::{CellTrouble, open_session, run_cell};
+use super::session_cells::{CellTrouble, Conversation, open_session};
 use super::stop::Stop;
 use super::turn_records;
 use crate::policy::{PolicyError, PolicyRequest, Sampling};
@@ -79,7 +78,7 @@ struct Driver {
     sample: u32,
     machine: RolloutLoop,
     begun: TrajectoryRecord,
-    session: Arc<Mutex<Session>>,
+    session: Arc<Mutex<Conversation>>,
     started: Instant,
     deadline: Option<Instant>,
     open: Option<Open>,
@@ -284,7 +283,7 @@ impl Driver {
             let mut spent = Spent::default();
             let mut session = session.lock().await;
             let CellRequest { ticket, turn: _, code, stdin } = request;
-            match run_cell(&engine, &mut session, &code, stdin.as_deref(), &mut spent).await {
+            match session.run(&engine, &code, stdin.as_deref(), &mut spent).await {
                 Ok(cell) => {
                     Answer { event: Event::CellFinished { ticket, result: Ok(cell) }, spent, trouble: None }
                 }
@@ -423,7 +422,11 @@ struct Rewarded {
 }
 
 /// Runs the cells of stored turns again, and confirms that each ended as it had.
-async fn replay(engine: &Engine, session: &Mutex<Session>, stored: &[Arc<Turn>]) -> Result<(), CellTrouble> {
+async fn replay(
+    engine: &Engine,
+    session: &Mutex<Conversation>,
+    stored: &[Arc<Turn>],
+) -> Result<(), CellTrouble> {
     let mut session = session.lock().await;
     // Where cells run alone there is nothing to rebuild.
     if session.language().session.is_none() {
@@ -431,7 +434,7 @@ async fn replay(engine: &Engine, session: &Mutex<Session>, stored: &[Arc<Turn>])
     }
     for turn in stored {
         let TurnOutcome::Ran { code, stdin, cell } = &turn.outcome else { continue };
-        let again = run_cell(engine, &mut session, code, stdin.as_deref(), &mut Spent::default()).await?;
+        let again = session.run(engine, code, stdin.as_deref(), &mut Spent::default()).await?;
         if again.termination != cell.termination {
             return Err(CellTrouble {
                 reason: format!(
