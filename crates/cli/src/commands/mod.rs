@@ -11,6 +11,7 @@ mod languages;
 mod rollout;
 mod run;
 mod serve;
+mod session;
 mod show;
 mod show_run;
 mod show_trajectory;

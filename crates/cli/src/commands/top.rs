@@ -1,6 +1,6 @@
 //! The command line as a whole: which command was asked for.
 
-use crate::commands::{bench, doctor, eval, judge, languages, rollout, run, serve, show};
+use crate::commands::{bench, doctor, eval, judge, languages, rollout, run, serve, session, show};
 use crate::failure::Failure;
 
 /// Runs code that language models write in a cage, judges it, and carries their conversations with it.
@@ -32,6 +32,7 @@ enum Command {
     Judge(judge::Args),
     Eval(eval::Args),
     Rollout(rollout::Args),
+    Session(Box<session::Args>),
     Show(show::Args),
     Serve(serve::Args),
     Bench(bench::Args),
@@ -46,6 +47,7 @@ pub(crate) fn dispatch(arguments: Arguments) -> Result<u8, Failure> {
         Command::Judge(args) => judge::run(&args),
         Command::Eval(args) => eval::run(&args),
         Command::Rollout(args) => rollout::run(&args),
+        Command::Session(args) => session::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Serve(args) => serve::run(&args),
         Command::Bench(args) => bench::run(&args),

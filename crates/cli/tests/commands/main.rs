@@ -16,4 +16,5 @@ mod languages;
 mod limits;
 mod roots;
 mod run;
+mod session;
 mod signals;

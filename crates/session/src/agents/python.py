@@ -221,10 +221,16 @@ def exit_code(error):
 
 
 def show(error):
-    """Prints a traceback that begins with the cell's first frame."""
+    """Prints a traceback of the cell's own frames."""
     trace = error.__traceback__
     while trace is not None and trace.tb_frame.f_globals is globals():
         trace = trace.tb_next
+    # Nor does it end in the handler of an interrupt.
+    last = trace
+    while last is not None and last.tb_next is not None:
+        if last.tb_next.tb_frame.f_globals is globals():
+            last.tb_next = None
+        last = last.tb_next
     error = error.with_traceback(trace)
     try:
         if sys.excepthook is not sys.__excepthook__:

@@ -71,9 +71,9 @@ fn one(plan: &SessionsPlan, count: usize, cancel: &Cancel) -> anyhow::Result<Vec
         let shown = outcome.stdout.to_text();
         ensure!(shown.trim_end() == (index + added).to_string(), "session {index} answered `{shown}`");
         if outcome.rehydrated.is_some() {
-            back.push(took)
+            back.push(took);
         } else {
-            live.push(took)
+            live.push(took);
         }
         if cancel.is_cancelled() {
             break;
