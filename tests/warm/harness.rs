@@ -44,6 +44,7 @@ pub(crate) fn spec(argv: &[&str], program: &str) -> ForkServerSpec {
         limits: Limits::default(),
         memory: ByteSize::gib(1),
         start_time: Duration::from_secs(30),
+        branches: false,
     }
 }
 

@@ -18,6 +18,7 @@ use rustix::process::Pid;
 use crate::bench::Bench;
 use crate::ground::Ground;
 use crate::stub::{lay_out, now_ns, prepare, receive_own, report_end};
+use crate::tree;
 
 /// What the copy finds where the stub left it. The stub leaves it alone until the copy has ended.
 struct Post {
@@ -46,6 +47,9 @@ pub(crate) fn serve(
         0 => Err((Stage::Receive, Errno::SRCH)),
         started_ns => {
             report_end(bench, ground, &reaped, started_ns);
+            if bench.stays {
+                tree::await_all();
+            }
             Ok(())
         }
     }
@@ -102,6 +106,7 @@ fn take_request(
     // SAFETY: made before the launcher began to serve, and never removed.
     unsafe { &*point }.copy_written();
     let Some((header, request_bytes, mut descriptors)) = receive_own(bench)? else { return Ok(None) };
+    bench.stays = header.branches;
     bench.shared.start_clock.store(bench.index, now_ns());
     lay_out(bench, ground, &header, request_bytes, &mut descriptors)?;
     let child = prepare(bench, ground, &header, &descriptors).ok_or((Stage::Receive, Errno::BADMSG))?;

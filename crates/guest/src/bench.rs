@@ -25,6 +25,8 @@ pub(crate) struct Bench {
     pub(crate) uid: u32,
     pub(crate) wiring: Wiring,
     pub(crate) generation: u64,
+    /// Whether the cage stays when its program has ended, for as long as there are branches of it.
+    pub(crate) stays: bool,
     pub(crate) failure: Failure,
     pub(crate) child_stack: Stack,
     pub(crate) buffer: &'static mut [u8; REQUEST_BYTES_MAX],
@@ -126,6 +128,7 @@ impl Rooms {
             uid: setup.uid,
             wiring: Wiring::Sealed,
             generation: 0,
+            stays: false,
             failure: Failure::default(),
             child_stack,
             buffer,

@@ -8,6 +8,7 @@
 mod ahead;
 mod base;
 mod bench;
+pub mod branch;
 mod filter;
 pub mod fork_server;
 mod ground;

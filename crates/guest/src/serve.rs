@@ -85,6 +85,7 @@ impl Slot {
         // SAFETY: no stub of this slot lives, so the bench is ours alone.
         let bench = unsafe { &mut *self.bench };
         bench.generation = self.generation;
+        bench.stays = false;
         bench.wiring = self.wiring;
         bench.failure.clear();
         let namespaces = match bench.shared.level {

@@ -10,7 +10,7 @@ use rollcage_sys::{Errno, landlock};
 use rollcage_types::IsolationLevel;
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
-use crate::filter::{self, Charge};
+use crate::filter::{self, Branching, Charge};
 use crate::inherited;
 use crate::intake::Intake;
 use crate::launcher::{LauncherError, call, call_failed};
@@ -32,6 +32,8 @@ pub(crate) struct Shared {
     pub(crate) confinement: Confinement,
     /// What each program takes on besides the launcher's own filter, without a network and with one.
     pub(crate) filters: [Vec<Instruction>; 2],
+    /// The same for programs that may be branched, without a network; `None` where none may.
+    pub(crate) branching_filter: Option<Vec<Instruction>>,
     /// See [`crate::protocol::start_clock_offset`].
     pub(crate) start_clock: SharedWords,
     pub(crate) birth: Birth,
@@ -85,6 +87,8 @@ pub(crate) fn take_up(
     inherited::seal_capabilities(level).map_err(call_failed)?;
     let (confinement, scope) = confinement(level, abi)?;
     let charge = if order.charged { Charge::Group } else { Charge::Nobody };
+    let rules = |wiring, branching| filter::program_rules(level, wiring, charge, branching);
+    let branches = order.fork_server.as_ref().is_some_and(|server| server.branches);
     let shared = Shared {
         level,
         announced: order.announced,
@@ -92,7 +96,8 @@ pub(crate) fn take_up(
         has_base: order.base.is_some(),
         confinement,
         filters: [Wiring::Sealed, Wiring::Wired]
-            .map(|wiring| filter::assemble(&filter::program_rules(level, wiring, charge))),
+            .map(|wiring| filter::assemble(&rules(wiring, Branching::Never))),
+        branching_filter: branches.then(|| filter::assemble(&rules(Wiring::Sealed, Branching::Asked))),
         start_clock,
         birth,
     };

@@ -258,9 +258,11 @@ pub(crate) fn prepare(
         return None;
     }
     let [sealed, wired] = &bench.shared.filters;
-    let filter = match bench.wiring {
-        Wiring::Sealed => sealed,
-        Wiring::Wired => wired,
+    let filter = match (bench.wiring, header.branches) {
+        (Wiring::Sealed, false) => sealed,
+        (Wiring::Wired, false) => wired,
+        (Wiring::Sealed, true) => bench.shared.branching_filter.as_ref()?,
+        (Wiring::Wired, true) => return None,
     };
     let has_namespaces = bench.shared.level != IsolationLevel::Process;
     let mut cgroups = [-1; CGROUPS_MAX];

@@ -64,6 +64,11 @@ fn drain(children: BorrowedFd<'_>) {
     while rustix::io::read(children, &mut record).is_ok_and(|count| count > 0) {}
 }
 
+/// Reaps until nobody is left: branches of a program outlive it.
+pub(crate) fn await_all() {
+    while !matches!(wait::any_child(Patience::Block), Err(errno) if errno != Errno::INTR) {}
+}
+
 /// Reaps what has ended already; whether nothing is left.
 pub(crate) fn is_alone() -> bool {
     loop {

@@ -20,6 +20,8 @@ use crate::workspace::{Sharing, Workspace};
 pub(crate) struct Setting<'a> {
     pub(crate) level: IsolationLevel,
     pub(crate) start: Start,
+    /// Whether programs may be branched.
+    pub(crate) branches: bool,
     pub(crate) control: BorrowedFd<'a>,
     pub(crate) sharing: Sharing,
     /// What workspaces start from.

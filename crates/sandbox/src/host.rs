@@ -188,6 +188,7 @@ impl Host {
         Setting {
             level: self.makings.level,
             start,
+            branches: false,
             control: launcher.control(),
             sharing: self.sharing,
             base: self.makings.base.as_deref(),
@@ -264,6 +265,10 @@ impl Host {
     /// A number for another fork server.
     pub(crate) fn next_server(&self) -> u64 {
         self.makings.servers.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) const fn sharing(&self) -> Sharing {
+        self.sharing
     }
 
     /// Its own slots.

@@ -1,6 +1,6 @@
 //! Starts a launcher and introduces the slots to it.
 
-use std::io::IoSlice;
+use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt as _;
@@ -14,8 +14,9 @@ use rollcage_types::IsolationLevel;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, Shutdown, SocketFlags,
-    SocketType, recv, sendmsg, shutdown, socketpair, sockopt,
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, Shutdown, SocketFlags, SocketType, recvmsg, sendmsg, shutdown,
+    socketpair, sockopt,
 };
 
 use crate::config::LauncherProgram;
@@ -35,6 +36,8 @@ pub(crate) struct Launcher {
     process: Mutex<Child>,
     /// Version of the Landlock interface it found; 0 before it has answered.
     pub(crate) landlock_abi: u32,
+    /// What asks about branches of its programs, if they may be branched.
+    pub(crate) asks: Option<OwnedFd>,
     pub(crate) start_clock: Arc<OwnedFd>,
     /// One for each slot; taken by the run that has leased the slot.
     seats: Mutex<Vec<Option<Seat>>>,
@@ -73,7 +76,9 @@ impl From<StartError> for HostError {
             StartError::Host(error) => return error,
             StartError::Answered(Answer::Failed(message)) => message,
             StartError::Answered(Answer::Refused { reason, .. }) => reason.as_str().to_owned(),
-            StartError::Answered(Answer::Ready { .. }) => "it answered with nonsense".to_owned(),
+            StartError::Answered(Answer::Ready { .. } | Answer::Asks) => {
+                "it answered with nonsense".to_owned()
+            }
             StartError::Ended => "it ended without a word".to_owned(),
             StartError::Late => format!("no answer within {} s", START_WAIT.as_secs()),
             StartError::Interrupted => "it was cancelled".to_owned(),
@@ -116,6 +121,23 @@ pub(crate) fn send_with<const SPACE: usize>(
             other => return other.map(|_sent| ()),
         }
     }
+}
+
+/// One packet, and a descriptor that came with it.
+fn receive_with(
+    socket: BorrowedFd<'_>,
+    bytes: &mut [u8],
+    descriptor: &mut Option<OwnedFd>,
+) -> Result<usize, Errno> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let received = recvmsg(socket, &mut [IoSliceMut::new(bytes)], &mut ancillary, RecvFlags::CMSG_CLOEXEC)?;
+    for part in ancillary.drain() {
+        if let RecvAncillaryMessage::ScmRights(sent) = part {
+            *descriptor = sent.into_iter().next();
+        }
+    }
+    Ok(received.bytes)
 }
 
 /// What a launcher is made of.
@@ -165,7 +187,7 @@ impl Launcher {
         // From here on, dropping `launcher` ends the process.
         let (process, seats) = (Mutex::new(process), Mutex::default());
         let start_clock = Arc::clone(&recruit.quarters.start_clock);
-        let mut launcher = Self { control, process, landlock_abi: 0, start_clock, seats };
+        let mut launcher = Self { control, process, landlock_abi: 0, asks: None, start_clock, seats };
         launcher.introduce(recruit)?;
         launcher.landlock_abi = launcher.await_answer(wait)?;
         Ok(launcher)
@@ -229,7 +251,7 @@ impl Launcher {
         }
     }
 
-    fn await_answer(&self, wait: Wait<'_>) -> Result<u32, StartError> {
+    fn await_answer(&mut self, wait: Wait<'_>) -> Result<u32, StartError> {
         let Wait { time, interrupt, mut outputs, read_some } = wait;
         let began = Instant::now();
         loop {
@@ -250,7 +272,10 @@ impl Launcher {
             let is_interrupted = ready.next().unwrap_or(false);
             outputs.retain(|output| !ready.next().unwrap_or(false) || read_some(output));
             if has_answered {
-                return self.take_answer();
+                match self.take_answer()? {
+                    Some(landlock_abi) => return Ok(landlock_abi),
+                    None => continue,
+                }
             }
             if is_interrupted {
                 return Err(StartError::Interrupted);
@@ -258,11 +283,13 @@ impl Launcher {
         }
     }
 
-    fn take_answer(&self) -> Result<u32, StartError> {
+    /// `None` if another follows.
+    fn take_answer(&mut self) -> Result<Option<u32>, StartError> {
         /// An error message of the launcher's is a sentence.
         const ANSWER_MAX: usize = 4096;
         let mut buffer = [0; ANSWER_MAX];
-        let mut answer = || recv(self.control(), &mut buffer, RecvFlags::empty()).map(|(length, _)| length);
+        let mut asks = None;
+        let mut answer = || receive_with(self.control.as_fd(), &mut buffer, &mut asks);
         let length = match answer() {
             // It ended with slots not yet introduced, which the kernel says once, and before what it said itself.
             Err(Errno::CONNRESET) => answer(),
@@ -270,7 +297,11 @@ impl Launcher {
         }
         .unwrap_or(0);
         match buffer.get(..length).filter(|bytes| !bytes.is_empty()).map(Answer::decode) {
-            Some(Some(Answer::Ready { landlock_abi })) => Ok(landlock_abi),
+            Some(Some(Answer::Ready { landlock_abi })) => Ok(Some(landlock_abi)),
+            Some(Some(Answer::Asks)) if asks.is_some() => {
+                self.asks = asks;
+                Ok(None)
+            }
             Some(Some(answer)) => Err(StartError::Answered(answer)),
             Some(None) => Err(StartError::Answered(Answer::Failed("it answered with nonsense".to_owned()))),
             None => Err(StartError::Ended),

@@ -81,6 +81,7 @@ pub(crate) fn encode(
         cgroup_entry: entry,
         disk_bytes: workspace::size(&request.limits),
         listeners: &listeners.iter().map(|(_, listener)| *listener).collect::<Vec<_>>(),
+        branches: setting.branches,
     }
     .encode()
     .map_err(SandboxError::Request)

@@ -14,6 +14,7 @@ use std::sync::OnceLock;
 
 use rollcage_guest::protocol::Refusal;
 
+use crate::branch;
 use crate::point;
 use crate::raw;
 use crate::settings::{Role, Settings, Stop};
@@ -81,6 +82,12 @@ unsafe fn open_by<T>(
     open: impl Fn(*const c_char) -> T,
     descriptor: impl Fn(&T) -> c_int,
 ) -> T {
+    if !path.is_null() && STATE.load(Ordering::Relaxed) == PASSING && SETTINGS.get().is_some() {
+        // SAFETY: not null, and open(2) asks for NUL-terminated paths.
+        if let Some(other) = branch::look_at(unsafe { CStr::from_ptr(path) }) {
+            return open(other.as_ptr());
+        }
+    }
     // SAFETY: by the contract.
     let Some((settings, name)) = (unsafe { awaited(directory, path) }) else { return open(path) };
     match settings.stop {
@@ -352,13 +359,13 @@ unsafe extern "C" fn ruby_set_script_name(name: usize) {
     }
 }
 
-/// An interpreter that is asked to fork at the fork point (see `interpreter`) serves from there; any other caller gets
-/// libc's.
+/// An interpreter that is asked to fork at the fork point (see `interpreter`) serves from there; one that asked for a branch
+/// gets it; any other caller gets libc's.
 ///
 /// # Safety
 ///
 /// As fork(2).
 #[unsafe(no_mangle)]
 unsafe extern "C" fn fork() -> libc::pid_t {
-    point::fork_asked_for().unwrap_or_else(real_fork)
+    branch::fork_asked_for().or_else(point::fork_asked_for).unwrap_or_else(real_fork)
 }

@@ -164,7 +164,7 @@ fn is_event_counter(number: i32) -> bool {
 }
 
 /// `/proc/self/fd/NUMBER`, written into `buffer`.
-fn own_path(number: i32, buffer: &mut [u8; PATH_BYTES]) -> &CStr {
+pub(crate) fn own_path(number: i32, buffer: &mut [u8; PATH_BYTES]) -> &CStr {
     const DIRECTORY: &[u8] = b"/proc/self/fd/";
     buffer[..DIRECTORY.len()].copy_from_slice(DIRECTORY);
     let mut digits = [0; 10];

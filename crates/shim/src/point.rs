@@ -128,7 +128,7 @@ extern "C" fn end(status: c_int, _nothing: *mut c_void) {
 }
 
 /// Where glibc, from 2.35 on, has the thread's area for restartable sequences.
-fn registered_sequences() -> Option<usize> {
+pub(crate) fn registered_sequences() -> Option<usize> {
     let of_thread = raw::find(libc::RTLD_DEFAULT, c"__rseq_offset")?.cast::<isize>();
     let size = raw::find(libc::RTLD_DEFAULT, c"__rseq_size")?.cast::<u32>();
     // SAFETY: glibc's own constant of this type, set before `main`.

@@ -243,3 +243,38 @@ pub(crate) fn event_counter(flags: c_int) -> Result<c_int, Errno> {
     // SAFETY: takes plain numbers.
     done(unsafe { libc::eventfd(0, flags) })
 }
+
+/// write(2), by a system call, until all is written.
+pub(crate) fn write_all(fd: c_int, bytes: &[u8]) -> Result<(), Errno> {
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        // SAFETY: the kernel reads no more than there is.
+        let written = unsafe { libc::syscall(libc::SYS_write, fd, rest.as_ptr(), rest.len()) };
+        match usize::try_from(written) {
+            Ok(count) => rest = rest.get(count..).unwrap_or_default(),
+            Err(_negative) if errno() == libc::EINTR => {}
+            Err(_negative) => return Err(errno()),
+        }
+    }
+    Ok(())
+}
+
+/// chdir(2).
+pub(crate) fn change_directory(path: &CStr) -> Result<(), Errno> {
+    // SAFETY: the path is NUL-terminated.
+    done(unsafe { libc::chdir(path.as_ptr()) }).map(drop)
+}
+
+/// setsid(2); one that leads a session already goes on leading it.
+pub(crate) fn new_session() {
+    // SAFETY: takes nothing.
+    unsafe { libc::setsid() };
+}
+
+/// Leaves an errno for whoever looks at it.
+pub(crate) fn fail_with(errno: Errno) {
+    // SAFETY: takes nothing.
+    let place = unsafe { libc::__errno_location() };
+    // SAFETY: the address of this thread's errno.
+    unsafe { place.write(errno) };
+}

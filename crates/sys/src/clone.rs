@@ -155,7 +155,7 @@ pub unsafe fn spawn_copying_memory(
 ///
 /// The call gives the new process the top of a free stack as its stack pointer, aligned to 16 bytes, and is valid
 /// otherwise. `argument` is valid in the new process, and `entry` never returns.
-unsafe fn clone_to(call: [u64; 5], entry: Entry, argument: *mut c_void) -> Result<Pid, Errno> {
+pub(crate) unsafe fn clone_to(call: [u64; 5], entry: Entry, argument: *mut c_void) -> Result<Pid, Errno> {
     let [number, first, second, third, fourth] = call;
     let result: i64;
     // SAFETY: the caller vouches for the call. In the new process the call instruction turns the stack pointer into the

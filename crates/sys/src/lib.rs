@@ -16,6 +16,7 @@ pub mod interface;
 pub mod landlock;
 pub mod mapping;
 pub mod mount;
+pub mod notification;
 mod raw;
 pub mod seccomp;
 pub mod signals;

@@ -79,6 +79,7 @@ impl<'a> Ask<'a> {
             limits: Limits { stack: self.stack, ..Limits::default() },
             memory: recipe.memory,
             start_time: START_TIME,
+            branches: false,
         }
     }
 }

@@ -97,6 +97,7 @@ impl Runner {
             limits: Limits::default(),
             memory: ByteSize::gib(1),
             start_time: Duration::from_secs(60),
+            branches: false,
         };
         Self::ForkServer(Box::new(ForkServer::start(&host, spec, &Cancel::new()).expect("nothing fails yet")))
     }

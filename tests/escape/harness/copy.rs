@@ -42,5 +42,6 @@ fn spec(request: &ExecRequest) -> ForkServerSpec {
         limits: request.limits.clone(),
         memory: ByteSize::gib(1),
         start_time: Duration::from_secs(60),
+        branches: false,
     }
 }

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use rollcage_sys::notification::ASK;
 use rollcage_sys::seccomp::Instruction;
 
 /// What happens to a system call.
@@ -22,6 +23,17 @@ pub(crate) enum Rule {
         mask: u32,
         /// Accepted after masking.
         values: Vec<u32>,
+        /// Otherwise.
+        errno: i32,
+    },
+    /// As `AllowIf` with 0 for the only value; and it proceeds if the whole of the argument's low half is `exact`.
+    AllowIfClearOr {
+        /// Which argument, from 0.
+        argument: u32,
+        /// Applied where it is not `exact`.
+        mask: u32,
+        /// Accepted as it is.
+        exact: u32,
         /// Otherwise.
         errno: i32,
     },
@@ -96,6 +108,18 @@ pub(crate) fn assemble(rules: &Rules) -> Vec<Instruction> {
     out
 }
 
+/// A filter that has somebody outside asked about clone(2) with exactly these flags, and lets all else pass.
+pub(crate) fn asking_about_clones_with(call: u32, flags: u32) -> Vec<Instruction> {
+    vec![
+        plain(LOAD_WORD, NUMBER_AT),
+        jump(JUMP_EQUAL, call, 0, 3),
+        plain(LOAD_WORD, ARGUMENTS_AT),
+        jump(JUMP_EQUAL, flags, 0, 1),
+        plain(RETURN, ASK),
+        plain(RETURN, ALLOW),
+    ]
+}
+
 /// The starts of maximal ranges of numbers with equal treatment, ascending from 0.
 fn ranges(rules: &Rules) -> Vec<(u32, &Rule)> {
     let mut out: Vec<(u32, &Rule)> = Vec::new();
@@ -143,6 +167,14 @@ fn treatment(rule: &Rule) -> Vec<Instruction> {
             out.extend([fail(*errno), plain(RETURN, ALLOW)]);
             out
         }
+        Rule::AllowIfClearOr { argument, mask, exact, errno } => vec![
+            load(*argument),
+            jump(JUMP_EQUAL, *exact, 3, 0),
+            plain(AND, *mask),
+            jump(JUMP_EQUAL, 0, 1, 0),
+            fail(*errno),
+            plain(RETURN, ALLOW),
+        ],
         // Both halves: an address may well have a low half of zero.
         Rule::AllowIfNull { argument, errno } => vec![
             load(*argument),

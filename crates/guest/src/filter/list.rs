@@ -8,13 +8,15 @@
 use std::collections::BTreeMap;
 
 use libc::{EAFNOSUPPORT, ENOMEM, ENOSYS, ENOTTY, EPERM, c_int, c_long};
+use rollcage_sys::child::BRANCH_FLAGS;
 use rollcage_sys::interface;
+use rollcage_sys::seccomp::Instruction;
 
 use rollcage_types::IsolationLevel;
 
 use crate::protocol::Wiring;
 
-use super::assemble::{Rule, Rules};
+use super::assemble::{Rule, Rules, asking_about_clones_with};
 use super::shared_ground::{keeping_memory_in_processes, sharing_a_uid, sharing_the_host};
 
 #[rustfmt::skip]
@@ -215,15 +217,41 @@ pub(crate) enum Charge {
     Nobody,
 }
 
+/// Whether a program may be branched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Branching {
+    /// It may make no namespace in any way.
+    Never,
+    /// It may make those of a branch, where the supervisor agrees each time.
+    Asked,
+}
+
+fn branch_flags() -> u32 {
+    u32::try_from(BRANCH_FLAGS).expect("clone(2) takes 32 bits of flags")
+}
+
+/// Has the supervisor asked about every branch. For the launcher, before all else, so that everything it clones is under it.
+pub(crate) fn branch_filter() -> Vec<Instruction> {
+    asking_about_clones_with(number(libc::SYS_clone), branch_flags())
+}
+
 /// What each program takes on besides [`launcher_rules`]. The stricter answer of two filters holds.
-pub(crate) fn program_rules(level: IsolationLevel, wiring: Wiring, charge: Charge) -> Rules {
+pub(crate) fn program_rules(
+    level: IsolationLevel,
+    wiring: Wiring,
+    charge: Charge,
+    branching: Branching,
+) -> Rules {
     let mut listed: BTreeMap<_, _> =
         CAGE_MAKING.iter().map(|call| (number(*call), Rule::Fail(EPERM))).collect();
     // A filter cannot read clone3's flags; libraries fall back to clone on ENOSYS.
     listed.insert(number(libc::SYS_clone3), Rule::Fail(ENOSYS));
-    let no_namespaces =
-        Rule::AllowIf { argument: 0, mask: NEW_NAMESPACES.cast_unsigned(), values: vec![0], errno: EPERM };
-    listed.insert(number(libc::SYS_clone), no_namespaces);
+    let mask = NEW_NAMESPACES.cast_unsigned();
+    let clones = match branching {
+        Branching::Never => Rule::AllowIf { argument: 0, mask, values: vec![0], errno: EPERM },
+        Branching::Asked => Rule::AllowIfClearOr { argument: 0, mask, exact: branch_flags(), errno: EPERM },
+    };
+    listed.insert(number(libc::SYS_clone), clones);
     if wiring == Wiring::Sealed {
         listed.insert(number(libc::SYS_socket), of_families(&SEALED_FAMILIES));
     }

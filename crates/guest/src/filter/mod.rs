@@ -5,4 +5,4 @@ mod list;
 mod shared_ground;
 
 pub(crate) use assemble::assemble;
-pub(crate) use list::{Charge, launcher_rules, program_rules};
+pub(crate) use list::{Branching, Charge, branch_filter, launcher_rules, program_rules};

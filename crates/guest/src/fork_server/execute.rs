@@ -11,7 +11,7 @@ use std::ffi::{CString, NulError};
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, IntoRawFd as _, OwnedFd};
 
 use rollcage_sys::clone::{Forked, USER_AND_MOUNT_NAMESPACES, fork_into, fork_single_threaded};
-use rollcage_sys::{Errno, descriptors, seccomp};
+use rollcage_sys::{Errno, descriptors, notification, seccomp};
 use rollcage_types::IsolationLevel;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::mount::{MountFlags, mount};
@@ -23,7 +23,7 @@ use crate::filter;
 use crate::fork_server::{LIBRARIES_VARIABLE, SOCKET_VARIABLE};
 use crate::intake::{Intake, send};
 use crate::launcher::{LauncherError, call};
-use crate::protocol::{ForkServerOrder, ServerUids};
+use crate::protocol::{Answer, ForkServerOrder, ServerUids};
 
 /// Processes made and gone before the interpreter's: it must not have the number that its programs will have, by which
 /// libraries tell a fork. A program is the second process of its namespace.
@@ -173,6 +173,12 @@ fn become_interpreter(
     let library = handed(library.as_fd()).map_err(call("hand the library over"))?;
     let socket = handed(socket.as_fd()).map_err(call("hand the socket over"))?;
     rustix::thread::set_no_new_privs(true).map_err(call("set no_new_privs"))?;
+    if server.branches {
+        let asks = notification::install_asking(&filter::branch_filter())
+            .map_err(call("have the supervisor asked about branches"))?;
+        send(control, &Answer::Asks.encode(), Some(asks.as_fd()))
+            .map_err(call("hand over what asks about branches"))?;
+    }
     // Before any code of the interpreter's runs. Allows what making cages takes, which comes after.
     seccomp::install(&filter::assemble(&filter::launcher_rules()))
         .map_err(call("install the system call filter"))?;

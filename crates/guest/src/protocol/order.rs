@@ -52,6 +52,8 @@ pub struct ForkServerOrder {
     pub uids: Option<ServerUids>,
     /// Bytes of its main stack, which some languages look at once.
     pub stack_bytes: u64,
+    /// Whether its programs may be branched: then the supervisor is sent what asks it about each.
+    pub branches: bool,
 }
 
 /// Users of the host that a fork server's namespace maps.
@@ -121,6 +123,7 @@ impl ForkServerOrder {
                 .for_each(|number| out.word(u64::from(*number)));
         });
         out.word(self.stack_bytes);
+        out.word(u64::from(self.branches));
     }
 
     fn read(from: &mut Reader<'_>) -> Option<Self> {
@@ -134,6 +137,7 @@ impl ForkServerOrder {
                 Some(ServerUids { own: number()?, root: number()?, first: number()?, count: number()? })
             })?,
             stack_bytes: from.word()?,
+            branches: from.flag()?,
         })
     }
 }
@@ -212,6 +216,8 @@ pub enum Answer {
     },
     /// Something could not be had.
     Failed(String),
+    /// What asks about branches comes along. Another answer follows.
+    Asks,
 }
 
 impl Answer {
@@ -232,6 +238,7 @@ impl Answer {
                 out.word(3);
                 out.bytes(why.as_bytes());
             }
+            Self::Asks => out.word(4),
         }
         out.0
     }
@@ -246,6 +253,7 @@ impl Answer {
                 detail: from.word()?.cast_signed(),
             },
             3 => Self::Failed(String::from_utf8_lossy(from.bytes()?).into_owned()),
+            4 => Self::Asks,
             _ => return None,
         };
         from.0.is_empty().then_some(answer)

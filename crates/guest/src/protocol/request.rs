@@ -58,7 +58,7 @@ pub const LISTENERS_MAX: usize = 252;
 
 /// A request as the stub receives it; carries [`RUN_DESCRIPTORS_FIXED`] descriptors and those of the cgroups.
 ///
-/// Layout: the words `generation, programs, arguments, variables, limits, entry, disk, listeners`, then for each limit the
+/// Layout: the words `generation, programs, arguments, variables, limits, entry, disk, listeners, branches`, then for each limit the
 /// words `resource, soft, hard`, then a word for each listener, then the NUL-terminated strings in that order.
 #[derive(Debug)]
 pub struct RunMessage<'a> {
@@ -78,6 +78,8 @@ pub struct RunMessage<'a> {
     pub disk_bytes: u64,
     /// What to bind for the supervisor's relay.
     pub listeners: &'a [Listener],
+    /// Whether the program may be branched; its cage then stays for its branches.
+    pub branches: bool,
 }
 
 /// Why a request cannot be sent.
@@ -95,7 +97,7 @@ pub enum RequestTooLarge {
 }
 
 /// Words before the limits.
-pub(super) const RUN_HEADER_WORDS: usize = 8;
+pub(super) const RUN_HEADER_WORDS: usize = 9;
 
 impl RunMessage<'_> {
     /// As sent.
@@ -117,6 +119,7 @@ impl RunMessage<'_> {
         out.extend(entry.to_ne_bytes());
         out.extend(self.disk_bytes.to_ne_bytes());
         out.extend((self.listeners.len() as u64).to_ne_bytes());
+        out.extend(u64::from(self.branches).to_ne_bytes());
         for limit in self.resource_limits.iter().take(RESOURCE_LIMITS_MAX) {
             out.extend(
                 [u64::from(limit.resource), limit.soft, limit.hard]
@@ -154,6 +157,8 @@ pub struct RunHeader {
     pub disk_bytes: u64,
     /// How many listeners there are.
     pub listeners_len: usize,
+    /// See [`RunMessage::branches`].
+    pub branches: bool,
     /// Where the listeners begin, in words.
     listeners_at: usize,
     /// Where the strings begin.
@@ -208,6 +213,11 @@ impl RunHeader {
             cgroup_entry,
             disk_bytes: word_at(bytes, 6)?,
             listeners_len,
+            branches: match word_at(bytes, 8)? {
+                0 => false,
+                1 => true,
+                _ => return None,
+            },
             listeners_at,
             strings_at,
         })

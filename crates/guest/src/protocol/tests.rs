@@ -23,6 +23,7 @@ fn a_request_reads_back() {
         cgroup_entry: CgroupEntry::CloneInto,
         disk_bytes: 1 << 20,
         listeners: &[],
+        branches: false,
     };
     let bytes = message.encode().unwrap();
     let header = RunHeader::decode(&bytes).unwrap();
@@ -43,6 +44,7 @@ fn oversized_requests_are_refused_by_name() {
             cgroup_entry: CgroupEntry::Tasks,
             disk_bytes: 1 << 20,
             listeners: &[],
+            branches: false,
         }
         .encode()
     };
@@ -103,6 +105,7 @@ fn a_word_that_is_no_listener_is_refused() {
         cgroup_entry: CgroupEntry::Tasks,
         disk_bytes: 1 << 20,
         listeners: &[Listener { address: Ipv4Addr::LOCALHOST, port: 80, needs_address: false }],
+        branches: false,
     };
     let mut bytes = message.encode().unwrap();
     assert_eq!(RunHeader::decode(&bytes).unwrap().listeners(&bytes).count(), 1);
@@ -171,6 +174,7 @@ proptest! {
             cgroup_entry: CgroupEntry::Tasks,
             disk_bytes: 1 << 20,
         listeners: &[],
+            branches: false,
         };
         let mut bytes = message.encode().unwrap();
         let at = at % bytes.len();

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use rollcage_types::{ByteSize, Limits};
 use rustix::fs::OFlags;
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::file::GroupFile;
 use super::{Account, GroupError, Hierarchy, SlotCgroup, Start, v2};
 
 /// A group by its name.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct RestingGroup {
     hierarchy: Hierarchy,
     name: PathBuf,
@@ -23,6 +24,13 @@ impl RestingGroup {
     /// The group `name` below every root of the hierarchy. It need not be there yet.
     pub(crate) fn new(hierarchy: &Hierarchy, name: PathBuf) -> Self {
         Self { hierarchy: hierarchy.clone(), name, start: Start::default() }
+    }
+
+    /// Another whose name goes on like this.
+    pub(crate) fn beside(&self, suffix: &str) -> Self {
+        let mut name = self.name.clone().into_os_string();
+        name.push(suffix);
+        Self { hierarchy: self.hierarchy.clone(), name: name.into(), start: Start::default() }
     }
 
     /// Makes it, with these limits. It must be empty. What comes back is held open for as long as a process needs it to
@@ -74,6 +82,38 @@ impl RestingGroup {
             source,
         })?;
         Ok(text.lines().filter_map(|line| line.parse().ok()).collect())
+    }
+
+    /// Ends every process in it. One that has the kernel's attention for longer than `patience` is left.
+    pub(crate) fn kill(&self, patience: Duration) -> Result<(), GroupError> {
+        const PAUSE: Duration = Duration::from_millis(1);
+        let mut waited = Duration::ZERO;
+        loop {
+            let members = self.processes_now()?;
+            if members.is_empty() || waited > patience {
+                return Ok(());
+            }
+            for member in members.iter().filter_map(|member| Pid::from_raw(i32::try_from(*member).ok()?)) {
+                // It ended meanwhile.
+                let _sent = kill_process(member, Signal::KILL);
+            }
+            std::thread::sleep(PAUSE);
+            waited += PAUSE;
+        }
+    }
+
+    /// Removes it if nobody is left in it.
+    pub(crate) fn try_remove(&self) -> bool {
+        let inner = match &self.hierarchy {
+            Hierarchy::V1(_) => None,
+            Hierarchy::V2(root) => Some(root.group.join(&self.name).join(v2::INNER)),
+        };
+        let outer = self.hierarchy.roots().into_iter().map(|root| root.join(&self.name));
+        let gone = |path: PathBuf| match std::fs::remove_dir(path) {
+            Ok(()) => true,
+            Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+        };
+        inner.into_iter().chain(outer).map(gone).fold(true, |all, one| all & one)
     }
 
     /// The group with the pids controller, which processes are in.

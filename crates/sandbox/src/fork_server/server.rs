@@ -311,6 +311,7 @@ fn order(host: &Host, quarters: &Quarters, spec: &ForkServerSpec, programs: Vec<
         files: vec![spec.program.as_str().to_owned()],
         uids: quarters.server_uids,
         stack_bytes: spec.limits.stack.as_u64(),
+        branches: spec.branches,
     };
     host.order(Some(server), quarters)
 }
@@ -327,7 +328,7 @@ fn explain(error: StartError, spec: &ForkServerSpec, said: &str) -> ForkServerEr
             ForkServerError::Refused { reason, detail, said }
         }
         StartError::Answered(Answer::Failed(message)) => ForkServerError::Launcher { message },
-        StartError::Answered(Answer::Ready { .. }) => {
+        StartError::Answered(Answer::Ready { .. } | Answer::Asks) => {
             ForkServerError::Launcher { message: "it answered with nonsense".to_owned() }
         }
         StartError::Interrupted => ForkServerError::Cancelled,

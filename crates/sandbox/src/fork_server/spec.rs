@@ -66,6 +66,8 @@ pub struct ForkServerSpec {
     pub memory: ByteSize,
     /// Time on the clock that it may take to come to its fork point.
     pub start_time: Duration,
+    /// Whether its programs may be branched: [`crate::SessionCage::branch`].
+    pub branches: bool,
 }
 
 /// Why a request cannot be served by a copy.

@@ -28,6 +28,15 @@ pub enum Origin {
     Executed,
 }
 
+/// Whether a session may be branched, for which its programs are allowed a little more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Branches {
+    /// It may not.
+    Never,
+    /// It may, where its interpreter can be copied.
+    Allowed,
+}
+
 /// Why there is no bank.
 #[derive(Debug, thiserror::Error)]
 pub enum BankError {
@@ -69,6 +78,10 @@ pub struct SessionBank {
     /// Ended first of all.
     maker: Maker,
     free: Mutex<Vec<Berth>>,
+    /// Held by whoever makes a branch: what asks about branches is one for all.
+    pub(super) branching: Mutex<()>,
+    /// Of branches that are gone.
+    left: Mutex<Vec<RestingGroup>>,
     slots: usize,
     number: Number,
 }
@@ -132,7 +145,8 @@ impl SessionBank {
             Berth { fixture, group: RestingGroup::new(hierarchy, name) }
         };
         let free: Vec<Berth> = quarters.uids.iter().enumerate().rev().map(berth).collect();
-        let this = Self { maker, free: Mutex::new(free), slots, number };
+        let (branching, left) = (Mutex::default(), Mutex::default());
+        let this = Self { maker, free: Mutex::new(free), branching, left, slots, number };
         this.make_ahead();
         Ok(Arc::new(this))
     }
@@ -144,10 +158,11 @@ impl SessionBank {
         self: &Arc<Self>,
         request: &ExecRequest,
         greeting: &[u8],
+        branches: Branches,
     ) -> Result<SessionCage, SandboxError> {
         let exhausted = SandboxError::HostExhausted { resource: "slots for sessions" };
         let (berth, seat) = self.take().ok_or(exhausted)?;
-        let cage = SessionCage::open(self, berth, seat, request, greeting);
+        let cage = SessionCage::open(self, berth, seat, request, greeting, branches);
         self.make_ahead();
         cage
     }
@@ -199,6 +214,13 @@ impl SessionBank {
     pub(super) fn give_back(&self, berth: Berth, seat: Seat) {
         self.launcher().put_back(berth.fixture.index, seat);
         self.berths().insert(0, berth);
+    }
+
+    /// Takes over the group of a branch that has been told to end, to remove it when it is empty.
+    pub(super) fn leave(&self, group: RestingGroup) {
+        let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        left.push(group);
+        left.retain(|group| !group.try_remove());
     }
 
     /// The next slot: one whose cage is ready if there is any, else the one given back longest ago.

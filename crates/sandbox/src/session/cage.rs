@@ -12,16 +12,18 @@ use rollcage_types::{
 };
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
+use rustix::process::{Signal, pidfd_send_signal};
 
 use crate::capture::{CHUNK, Stream};
-use crate::cgroup::GroupError;
+use crate::cgroup::{GroupError, RestingGroup};
 use crate::error::SandboxError;
-use crate::furnish::{End, pipe_for, system, workspace_for};
+use crate::furnish::{End, Setting, pipe_for, system, workspace_for};
 use crate::outcome::{self, Ending, Evidence, Killed};
 use crate::plan;
 use crate::seat::{CAGE_WAIT, Seat};
-use crate::session::bank::{Berth, SessionBank};
+use crate::session::bank::{Berth, Branches, SessionBank};
 use crate::session::channel::{Channel, Nonsense};
+use crate::session::family::Family;
 use crate::session::files::{self, ListedFile, SessionFileError};
 
 /// What an agent says first.
@@ -31,22 +33,37 @@ pub(super) fn group(error: GroupError) -> SandboxError {
     SandboxError::System { action: "use the session's cgroup", source: std::io::Error::other(error) }
 }
 
+/// What a session's interpreter is in its cage.
+#[derive(Debug)]
+pub(super) enum Standing {
+    /// The one that the cage was made for.
+    Trunk,
+    /// A branch, in namespaces of its own.
+    Branch {
+        /// A pidfd of the init of these.
+        init: OwnedFd,
+        /// Branches between it and the trunk, itself included.
+        depth: u32,
+    },
+}
+
 /// An interpreter in its cage, with its agent. Dropping it ends the cage.
 #[derive(Debug)]
 pub struct SessionCage {
-    bank: Arc<SessionBank>,
-    /// `None` once it is given back.
-    place: Option<(Berth, Seat)>,
+    pub(super) family: Arc<Family>,
+    pub(super) standing: Standing,
+    pub(super) branches: Branches,
+    pub(super) group: RestingGroup,
     pub(super) channel: Channel,
     pub(super) stdout: Stream,
     pub(super) stderr: Stream,
-    directory: OwnedFd,
+    pub(super) directory: OwnedFd,
     /// Whose files are there, where they are not ours.
-    file_owner: Option<u32>,
+    pub(super) file_owner: Option<u32>,
     /// Who touches them there, where that is not ourselves.
-    file_user: Option<u32>,
+    pub(super) file_user: Option<u32>,
     pub(super) limits: Limits,
-    ended: Option<Termination>,
+    pub(super) ended: Option<Termination>,
 }
 
 impl SessionCage {
@@ -56,9 +73,10 @@ impl SessionCage {
         seat: Seat,
         request: &ExecRequest,
         greeting: &[u8],
+        branches: Branches,
     ) -> Result<Self, SandboxError> {
         let mut held = Held { bank: Arc::clone(bank), place: Some((berth, seat)) };
-        let furnished = held.furnish(request)?;
+        let furnished = held.furnish(request, branches)?;
         let mut cage = furnished.into_cage(held, request);
         cage.channel.queue(greeting);
         cage.channel.flush().map_err(system("speak to the session"))?;
@@ -91,7 +109,7 @@ impl SessionCage {
         }
     }
 
-    fn not_ready(&mut self, how: &str) -> SandboxError {
+    pub(super) fn not_ready(&mut self, how: &str) -> SandboxError {
         let said = self.stderr.take();
         let said = String::from_utf8_lossy(&said.head).trim().to_owned();
         let message = if said.is_empty() { how.to_owned() } else { format!("{how}: {said}") };
@@ -109,18 +127,18 @@ impl SessionCage {
     }
 
     /// The bank that it is of.
-    pub const fn bank(&self) -> &Arc<SessionBank> {
-        &self.bank
+    pub fn bank(&self) -> &Arc<SessionBank> {
+        &self.family.bank
     }
 
     /// Memory charged to it at this moment. What the kernel holds for it in its interpreter's name is not in it.
     pub fn memory(&self) -> Result<ByteSize, SandboxError> {
-        self.berth().group.memory_now().map_err(group)
+        self.group.memory_now().map_err(group)
     }
 
     /// Its processes and threads at this moment; more than one if a cell left something running.
     pub fn tasks(&self) -> Result<u64, SandboxError> {
-        self.berth().group.tasks_now().map_err(group)
+        self.group.tasks_now().map_err(group)
     }
 
     /// Writes a file of the workspace.
@@ -154,24 +172,25 @@ impl SessionCage {
         files::list(&self.directory)
     }
 
-    pub(super) fn berth(&self) -> &Berth {
-        &self.place.as_ref().expect("given back only when dropped").0
-    }
-
-    pub(super) fn seat_mut(&mut self) -> &mut Seat {
-        &mut self.place.as_mut().expect("given back only when dropped").1
-    }
-
-    fn seat(&self) -> &Seat {
-        &self.place.as_ref().expect("given back only when dropped").1
-    }
-
     /// Waits for the launcher's end, a report, output, a message, room for what waits to be written, or any of `others`.
     pub(super) fn poll_for(&self, time: Duration, others: &[BorrowedFd<'_>]) -> Result<(), SandboxError> {
-        let control = self.bank.launcher().control();
+        match &self.standing {
+            Standing::Branch { init, .. } => self.poll_with(init.as_fd(), time, others),
+            Standing::Trunk => self.family.with_seat(|seat| self.poll_with(seat.socket(), time, others)),
+        }
+    }
+
+    /// As [`Self::poll_for`]; `end` is where its end is told.
+    fn poll_with(
+        &self,
+        end: BorrowedFd<'_>,
+        time: Duration,
+        others: &[BorrowedFd<'_>],
+    ) -> Result<(), SandboxError> {
+        let control = self.family.bank.launcher().control();
         let mut watched = Vec::with_capacity(8);
         watched.push(PollFd::from_borrowed_fd(control, PollFlags::empty()));
-        watched.push(PollFd::from_borrowed_fd(self.seat().socket(), PollFlags::IN));
+        watched.push(PollFd::from_borrowed_fd(end, PollFlags::IN));
         if self.channel.is_open() {
             let out = if self.channel.has_more() { PollFlags::OUT } else { PollFlags::empty() };
             watched.push(PollFd::from_borrowed_fd(self.channel.fd(), PollFlags::IN | out));
@@ -196,32 +215,43 @@ impl SessionCage {
         Ok(came)
     }
 
-    /// What the stub says, if anything: how the interpreter ended.
+    /// How the interpreter ended, if it has. Of a branch nobody says more than that it has.
     pub(super) fn hear(&mut self, request: Option<&ExecRequest>) -> Result<Option<Ended>, SandboxError> {
-        while let Some(report) = self.seat_mut().next_report()? {
-            match report {
-                Report::Ended(ended) => return Ok(Some(ended)),
-                Report::Failed { stage: Stage::Exec, errno } => {
-                    let program = request.and_then(|request| request.argv.first().cloned());
-                    let (program, source) = (program.unwrap_or_default(), errno.into());
-                    return Err(SandboxError::Exec { program, source });
-                }
-                Report::Failed { stage, errno } => {
-                    return Err(SandboxError::Cage { stage, source: errno.into() });
-                }
-                Report::Reaped { .. } => return Err(SandboxError::StubLost),
-                Report::Waiting | Report::Listening => {}
-            }
-        }
-        Ok(None)
+        let Standing::Branch { init, .. } = &self.standing else {
+            return self.family.with_seat(|seat| hear_from(seat, request));
+        };
+        let is_over = is_readable(init, Duration::ZERO)?;
+        Ok(is_over.then(|| Ended { status: libc::SIGKILL, alone: true, ..Ended::default() }))
     }
 
-    /// Ends the cage, and waits until nothing of it is left.
+    /// Ends the interpreter and all that is left of it, but not the branches of it.
     pub(super) fn kill(&mut self) -> Result<(), SandboxError> {
-        let launcher = Arc::clone(self.bank.launcher());
-        let seat = self.seat_mut();
-        seat.kill(launcher.control())?;
-        seat.await_reaped()
+        match &self.standing {
+            Standing::Branch { init, .. } => {
+                // It ended by itself in the meantime.
+                let _sent = pidfd_send_signal(init, Signal::KILL);
+                let seconds = CAGE_WAIT.as_secs();
+                if is_readable(init, CAGE_WAIT)? { Ok(()) } else { Err(SandboxError::Unkillable { seconds }) }
+            }
+            Standing::Trunk if Arc::strong_count(&self.family) > 1 => {
+                self.group.kill(CAGE_WAIT).map_err(group)
+            }
+            Standing::Trunk => {
+                let launcher = Arc::clone(self.family.bank.launcher());
+                self.family.with_seat(|seat| {
+                    seat.kill(launcher.control())?;
+                    seat.await_reaped()
+                })
+            }
+        }
+    }
+
+    /// Sees off what has ended by itself and left nothing behind.
+    pub(super) fn await_gone(&mut self) -> Result<(), SandboxError> {
+        match &self.standing {
+            Standing::Branch { .. } => Ok(()),
+            Standing::Trunk => self.family.with_seat(Seat::await_reaped),
+        }
     }
 
     /// Takes note of the end of the interpreter, whose cage is no more: by itself, or for this reason.
@@ -235,7 +265,7 @@ impl SessionCage {
             (None, Some(ended)) => Ending::Own(ended),
             (None, None) => return Err(SandboxError::StubLost),
         };
-        let account = self.berth().group.account(&self.limits).map_err(group)?;
+        let account = self.group.account(&self.limits).map_err(group)?;
         // Of output a session has no bound, but its cells have.
         let evidence = Evidence { ending, account: &account, output: 0, limits: &self.limits };
         let termination = outcome::termination(&evidence)?;
@@ -248,11 +278,47 @@ fn decode(ended: &Ended) -> Termination {
     outcome::decode(ended.status)
 }
 
+fn hear_from(seat: &mut Seat, request: Option<&ExecRequest>) -> Result<Option<Ended>, SandboxError> {
+    while let Some(report) = seat.next_report()? {
+        match report {
+            Report::Ended(ended) => return Ok(Some(ended)),
+            Report::Failed { stage: Stage::Exec, errno } => {
+                let program = request.and_then(|request| request.argv.first().cloned());
+                let (program, source) = (program.unwrap_or_default(), errno.into());
+                return Err(SandboxError::Exec { program, source });
+            }
+            Report::Failed { stage, errno } => {
+                return Err(SandboxError::Cage { stage, source: errno.into() });
+            }
+            Report::Reaped { .. } => return Err(SandboxError::StubLost),
+            Report::Waiting | Report::Listening => {}
+        }
+    }
+    Ok(None)
+}
+
+pub(super) fn is_readable(fd: &OwnedFd, time: Duration) -> Result<bool, SandboxError> {
+    let timeout = Timespec::try_from(time).map_err(|_far| system("set a deadline")(Errno::OVERFLOW))?;
+    match poll(&mut [PollFd::new(fd, PollFlags::IN)], Some(&timeout)) {
+        Ok(count) => Ok(count > 0),
+        Err(Errno::INTR) => Ok(false),
+        Err(errno) => Err(system("wait for the session")(errno)),
+    }
+}
+
 impl Drop for SessionCage {
     fn drop(&mut self) {
-        if let Some((berth, seat)) = self.place.take() {
-            seat.abandon(self.bank.launcher().control());
-            self.bank.give_back(berth, seat);
+        match &self.standing {
+            // With the cage, unless there are branches that need it.
+            Standing::Trunk if Arc::strong_count(&self.family) == 1 => {}
+            Standing::Trunk | Standing::Branch { .. } => {
+                if let Err(error) = self.kill() {
+                    tracing::warn!(%error, "a session is left to the end of its cage");
+                }
+            }
+        }
+        if matches!(self.standing, Standing::Branch { .. }) {
+            self.family.bank.leave(self.group.clone());
         }
     }
 }
@@ -265,6 +331,7 @@ struct Held {
 
 /// What a cage was handed.
 struct Furnished {
+    branches: Branches,
     channel: Channel,
     stdout: OwnedFd,
     stderr: OwnedFd,
@@ -275,11 +342,14 @@ struct Furnished {
 
 impl Held {
     /// Prepares everything the cage needs and hands it over.
-    fn furnish(&mut self, request: &ExecRequest) -> Result<Furnished, SandboxError> {
+    fn furnish(&mut self, request: &ExecRequest, branches: Branches) -> Result<Furnished, SandboxError> {
         let bank = &self.bank;
         let (host, launcher) = (bank.host(), bank.launcher());
         let (berth, seat) = self.place.as_mut().expect("given away only at the end");
-        let setting = host.setting(launcher, bank.start_kind());
+        let setting = Setting {
+            branches: branches == Branches::Allowed && launcher.asks.is_some(),
+            ..host.setting(launcher, bank.start_kind())
+        };
         seat.ready(setting.control, Wiring::Sealed)?;
         let open_group = berth.group.begin(&request.limits).map_err(group)?;
         let (entry, groups) = open_group.entry(false);
@@ -300,7 +370,7 @@ impl Held {
         let file_owner = (setting.level == IsolationLevel::Full).then_some(berth.fixture.uid);
         let file_user = setting.file_user;
         let directory = workspace.into_directory().map_err(system("keep a session's workspace"))?;
-        Ok(Furnished { channel, stdout, stderr, directory, file_owner, file_user })
+        Ok(Furnished { branches, channel, stdout, stderr, directory, file_owner, file_user })
     }
 }
 
@@ -316,9 +386,12 @@ impl Drop for Held {
 impl Furnished {
     fn into_cage(self, mut held: Held, request: &ExecRequest) -> SessionCage {
         let kept = CapturePlan::default();
+        let (berth, seat) = held.place.take().expect("given away once");
         SessionCage {
-            bank: Arc::clone(&held.bank),
-            place: held.place.take(),
+            group: berth.group.clone(),
+            family: Family::new(Arc::clone(&held.bank), berth, seat),
+            standing: Standing::Trunk,
+            branches: self.branches,
             channel: self.channel,
             stdout: Stream::new(self.stdout, &kept),
             stderr: Stream::new(self.stderr, &kept),

@@ -131,6 +131,14 @@ impl Channel {
         Ok(received.bytes)
     }
 
+    /// Reads one byte from somebody who speaks before the agent does, and says who; who speaks next speaks first.
+    pub(super) fn hear_stranger(&mut self) -> Result<Option<u32>, Errno> {
+        let received = self.receive_first(&mut [0; 1])?;
+        let stranger = self.speaker.take();
+        sockopt::set_socket_passcred(&self.socket, true)?;
+        Ok(stranger.filter(|_| received == 1))
+    }
+
     /// The next message, if all of it has come.
     pub(super) fn next_message(&mut self) -> Result<Option<Message>, Nonsense> {
         let Some(end) = self.inbox.iter().take(LINE_MAX).position(|byte| *byte == b'\n') else {

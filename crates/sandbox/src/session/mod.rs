@@ -7,12 +7,16 @@
 //! kernel is asked for.
 
 mod bank;
+mod branch;
 mod cage;
 mod channel;
+mod copy;
+mod family;
 mod files;
 mod turn;
 
-pub use bank::{BankError, Origin, SessionBank};
+pub use bank::{BankError, Branches, Origin, SessionBank};
+pub use branch::NotBranched;
 pub use cage::SessionCage;
 pub use channel::Message;
 pub use files::{ListedFile, SessionFileError};

@@ -145,7 +145,7 @@ impl SessionCage {
         for stream in [&mut self.stdout, &mut self.stderr] {
             stream.keep(&turn.capture);
         }
-        let cpu_before = self.berth().group.cpu().map_err(group)?;
+        let cpu_before = self.group.cpu().map_err(group)?;
         let waker = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map(Arc::new);
         let waker = waker.map_err(system("create an eventfd"))?;
         let watch = cancel.watch(&waker);
@@ -221,7 +221,7 @@ impl SessionCage {
     /// The interpreter has ended; whatever it left running goes too.
     fn see_off(&mut self, progress: &Progress, ended: Ended) -> Result<TurnEnd, SandboxError> {
         if ended.alone {
-            self.seat_mut().await_reaped()?;
+            self.await_gone()?;
         } else {
             self.kill()?;
         }
@@ -240,7 +240,7 @@ impl SessionCage {
             if let Some(ended) = self.hear(None)? {
                 return self.see_off(progress, ended);
             }
-            let members = self.berth().group.processes_now().map_err(group)?;
+            let members = self.group.processes_now().map_err(group)?;
             let lives = self.channel.speaker().is_none_or(|speaker| members.contains(&speaker));
             let waited = now().saturating_sub(since);
             if waited > if lives { MOMENT } else { END_WAIT } {
@@ -290,7 +290,7 @@ impl SessionCage {
             return Ok(Some(LimitKind::Output));
         }
         if now >= progress.look_at {
-            let used = self.berth().group.cpu().map_err(group)?.saturating_sub(progress.cpu_before);
+            let used = self.group.cpu().map_err(group)?.saturating_sub(progress.cpu_before);
             if used > limits.cpu_time {
                 return Ok(Some(LimitKind::CpuTime));
             }
@@ -306,7 +306,7 @@ impl SessionCage {
 
     /// Sends SIGINT, to processes of the session's group and no others, whatever the numbers mean by now.
     fn interrupt(&self, whom: Interrupts) -> Result<(), SandboxError> {
-        let members = self.berth().group.processes_now().map_err(group)?;
+        let members = self.group.processes_now().map_err(group)?;
         let speaker = self.channel.speaker();
         let is_meant = |process: &&u32| whom == Interrupts::Everything || Some(**process) == speaker;
         for process in members.iter().filter(is_meant) {
@@ -334,7 +334,7 @@ impl SessionCage {
         for stream in [&mut self.stdout, &mut self.stderr] {
             stream.drain(buffer, bound).map_err(system("read the session's output"))?;
         }
-        let cpu = self.berth().group.cpu().map_err(group)?;
+        let cpu = self.group.cpu().map_err(group)?;
         let (stdout, stderr) = (self.stdout.take(), self.stderr.take());
         let usage = TurnUsage {
             cpu_time: cpu.saturating_sub(progress.cpu_before),

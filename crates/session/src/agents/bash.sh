@@ -10,8 +10,6 @@ BASH_ARGV0=bash
 # thus costs one waiting process.
 IFS= builtin read -r -d '' __rollcage_code <<'__rollcage_end'
 __rollcage_shell=$BASHPID
-# bash reseeds RANDOM in a subshell from the clock, unless it is assigned there.
-RANDOM=$((__rollcage_seed + __rollcage_number))
 \builtin trap '
   {
     __rollcage_status=$?
@@ -39,6 +37,19 @@ if [[ $__rollcage_phase == exited ]]; then
   __rollcage_done "exited $__rollcage_status"
 fi
 while __rollcage_next; do
+  if [[ $__rollcage_kind == branch ]]; then
+    # The shell does not wait for a branch, which is none of its children.
+    if : </rollcage/branch/$__rollcage_channel/$__rollcage_out/$__rollcage_err; then
+      (
+        \builtin printf 'ready 0\n' >&"$__rollcage_channel"
+        \builtin eval "$__rollcage_code"
+      )
+      \builtin printf 'branched 0\n' >&"$__rollcage_channel"
+    fi
+    \builtin continue
+  fi
+  # Again for each cell, so that a branch and a replay draw the same.
+  RANDOM=$((__rollcage_seed + __rollcage_number))
   \builtin trap '[[ $__rollcage_phase != cell ]] || \builtin exit 130' INT
   __rollcage_phase=cell
   \builtin eval "$__rollcage_source" <&"$__rollcage_in" >&"$__rollcage_out" 2>&"$__rollcage_err"
@@ -58,8 +69,8 @@ __rollcage_done() {
 
 # Reads a cell, and opens its input.
 __rollcage_next() {
-  local kind bytes input LC_ALL=C IFS=' '
-  builtin read -r -u "$__rollcage_channel" kind __rollcage_number bytes input || builtin return 1
+  local bytes input LC_ALL=C IFS=' '
+  builtin read -r -u "$__rollcage_channel" __rollcage_kind __rollcage_number bytes input || builtin return 1
   __rollcage_source=
   if [[ $bytes -gt 0 ]]; then IFS= builtin read -r -N "$bytes" -u "$__rollcage_channel" __rollcage_source; fi
   __rollcage_in=$__rollcage_null

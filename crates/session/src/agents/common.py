@@ -38,6 +38,28 @@ def stop_to_be_copied():
         pass
 
 
+def make_branch(channel, kept):
+    """Forks this process into a branch of its own, in which it returns True; the supervisor is told of either side."""
+    try:
+        posix.close(posix.open("/rollcage/branch/%d/%d/%d" % (channel.descriptor, *kept), posix.O_RDONLY))
+    except OSError:
+        return False  # It cannot be, and the supervisor has been told why.
+    # A fork draws other numbers from then on; a branch draws those that its trunk would.
+    random = modules.get("random")
+    try:
+        state = random.getstate()
+    except Exception:
+        random = None
+    if posix.fork() != 0:
+        channel.say(b"branched", b"")
+        return False
+    if random is not None:
+        random.setstate(state)
+    channel.inbox = b""
+    channel.say(b"ready", b"")
+    return True
+
+
 class Channel:
     """The socket, which arrives as standard input."""
 

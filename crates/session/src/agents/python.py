@@ -292,6 +292,10 @@ class Agent:
             words = self.channel.line()
             if words is None:
                 leave(0)
+            if words[0] == "branch":
+                if make_branch(self.channel, self.kept):
+                    self.process = getpid()
+                continue
             number, source, stdin = (int(word) for word in words[1:])
             source, stdin = self.channel.bytes(source), self.channel.bytes(stdin)
             self.begin(stdin)
@@ -329,6 +333,8 @@ class Agent:
         except Exception as error:
             show(error)
         self.flush()
+        if self.has_input:
+            dup2(self.nothing, 0)
 
     def on_interrupt(self, _signal, _frame):
         # One that comes when the cell has ended is too late.

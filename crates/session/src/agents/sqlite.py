@@ -42,6 +42,9 @@ class Agent:
             words = self.channel.line()
             if words is None:
                 leave(0)
+            if words[0] == "branch":
+                make_branch(self.channel, self.kept)
+                continue
             _number, source, stdin = (int(word) for word in words[1:])
             source = self.channel.bytes(source).decode("utf-8", "replace")
             self.channel.bytes(stdin)

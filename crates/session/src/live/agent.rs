@@ -115,6 +115,7 @@ impl Agent {
             limits: Limits { stack: limits.stack, ..Limits::default() },
             memory: recipe.map_or(MEMORY, |recipe| recipe.memory),
             start_time: START_TIME,
+            branches: true,
         })
     }
 

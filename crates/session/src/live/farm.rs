@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use rollcage_language::Language;
-use rollcage_sandbox::{BankError, Cancel, Host, Origin, SandboxError, SessionBank, SessionCage};
+use rollcage_sandbox::{BankError, Branches, Cancel, Host, Origin, SandboxError, SessionBank, SessionCage};
 use rollcage_types::{ByteSize, ExecRequest, Limits};
 
 use crate::live::agent::Agent;
@@ -150,12 +150,13 @@ impl FarmState {
         greeting: &[u8],
     ) -> Result<SessionCage, FarmError> {
         let _room = self.room_for(OPENING)?;
+        let branches = if spec.forks { Branches::Allowed } else { Branches::Never };
         loop {
             while self.counters.live.load(Ordering::Relaxed) >= self.live_max {
                 self.put_one_aside()?;
             }
             match self.bank_with_room(language, spec.preload.as_deref(), &spec.limits) {
-                Ok(bank) => match bank.open(request, greeting) {
+                Ok(bank) => match bank.open(request, greeting, branches) {
                     Ok(cage) => {
                         self.counters.live.fetch_add(1, Ordering::Relaxed);
                         return Ok(cage);
@@ -171,6 +172,15 @@ impl FarmState {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Room for a branch of a live session, which counts as live from then on.
+    pub(super) fn room_for_branch(&self) -> Result<Promise, FarmError> {
+        let room = self.room_for(OPENING)?;
+        while self.counters.live.load(Ordering::Relaxed) >= self.live_max {
+            self.put_one_aside()?;
+        }
+        Ok(room)
     }
 
     /// Keeps `bytes` free, for which others may have to be put aside.

@@ -19,4 +19,4 @@ pub use error::{FarmError, LiveError};
 pub use farm::{Farm, FarmConfig, FarmCounts};
 pub use log::Recorded;
 pub use outcome::{CellLimits, Display, DisplayKind, LiveOutcome, MimeBundle, Rehydrated};
-pub use session::{Answer, LiveCell, LiveSession, LiveSpec, LiveState, Snapshot};
+pub use session::{Answer, ForkWay, Forked, LiveCell, LiveSession, LiveSpec, LiveState, Snapshot};

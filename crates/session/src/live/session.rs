@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
 use rollcage_language::{Language, SessionKind};
-use rollcage_sandbox::{Cancel, ListedFile, SessionCage, Turn, TurnEnd, TurnLimits};
+use rollcage_sandbox::{Cancel, ListedFile, NotBranched, SessionCage, Turn, TurnEnd, TurnLimits};
 use rollcage_types::{ByteSize, CapturePlan, ExecRequest, FileEntry, Limits, RelativePath, format_duration};
 
 use crate::cell::CellEffect;
@@ -44,6 +44,9 @@ pub struct LiveSpec {
     pub preload: Option<String>,
     /// Whether somebody answers where a cell asks for input; else it finds the end of input.
     pub asks: bool,
+    /// Whether forks may be copies of the running interpreter, for which its programs are allowed one more system call. Otherwise
+    /// every fork is a replay.
+    pub forks: bool,
 }
 
 impl Default for LiveSpec {
@@ -56,6 +59,7 @@ impl Default for LiveSpec {
             capture: CapturePlan::default(),
             preload: None,
             asks: false,
+            forks: false,
         }
     }
 }
@@ -94,6 +98,27 @@ pub enum LiveState {
     Poisoned(String),
     /// Its owner closed it.
     Closed,
+}
+
+/// Sessions that another was forked into.
+#[derive(Clone, Debug)]
+pub struct Forked {
+    /// See there.
+    pub sessions: Vec<LiveSession>,
+    /// See there.
+    pub way: ForkWay,
+}
+
+/// How a session was forked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ForkWay {
+    /// The interpreter was copied as it was, with all it held.
+    Copied,
+    /// At least one is a fresh interpreter that was told the same.
+    Replayed {
+        /// Why no copy was made.
+        reason: String,
+    },
 }
 
 /// A place in a session's history that it can go back to.
@@ -273,11 +298,25 @@ impl LiveSession {
         }
     }
 
-    /// Makes sessions that begin where this one stands, and go their own ways: each by replaying the cells, with a copy of the
-    /// workspace.
-    pub fn fork(&self, count: usize) -> Result<Vec<Self>, LiveError> {
+    /// Makes sessions that begin where this one stands, and go their own ways: memory, files, directories and numbers yet to be
+    /// drawn. Where the interpreter cannot be copied they are replayed; which it was is told.
+    pub fn fork(&self, count: usize) -> Result<Forked, LiveError> {
         let mut inner = self.0.lock()?;
         inner.be_live(&self.0)?;
+        let mut sessions = Vec::with_capacity(count);
+        while sessions.len() < count {
+            match inner.branch(&self.0)? {
+                Ok(session) => sessions.push(session),
+                Err(NotBranched { reason }) => {
+                    sessions.append(&mut self.fork_by_replay(&mut inner, count - sessions.len())?);
+                    return Ok(Forked { sessions, way: ForkWay::Replayed { reason } });
+                }
+            }
+        }
+        Ok(Forked { sessions, way: ForkWay::Copied })
+    }
+
+    fn fork_by_replay(&self, inner: &mut Inner, count: usize) -> Result<Vec<Self>, LiveError> {
         let files = inner.cage()?.all_files()?;
         let shared = &self.0;
         let branch = |_| {
@@ -435,6 +474,24 @@ impl Inner {
         let (cage, rehydrated) = rebuild(&shared.farm, shared, &self.log, None)?;
         self.leave(&shared.farm, Stand::Live(Box::new(cage)));
         Ok(rehydrated)
+    }
+
+    /// A branch of the running interpreter, as a session.
+    fn branch(&mut self, shared: &Shared) -> Result<Result<LiveSession, NotBranched>, LiveError> {
+        let _room = shared.farm.room_for_branch()?;
+        let branched = match self.cage()?.branch() {
+            Ok(branched) => branched,
+            Err(error) => {
+                // It may have been half-way.
+                self.leave(&shared.farm, Stand::Poisoned(error.to_string()));
+                return Err(LiveError::Sandbox(error));
+            }
+        };
+        Ok(branched.map(|cage| {
+            shared.farm.counters.live.fetch_add(1, Ordering::Relaxed);
+            let (farm, language) = (Arc::clone(&shared.farm), Arc::clone(&shared.language));
+            LiveSession::with(farm, shared.agent, language, shared.spec.clone(), cage, self.log.clone())
+        }))
     }
 
     fn snapshot(&self, session: u64) -> Snapshot {

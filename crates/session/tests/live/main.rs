@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says where")]
 
 mod bash;
+mod branches;
 mod hostile;
 mod python;
 mod residency;
@@ -65,7 +66,8 @@ fn main() {
         }
     };
     let ground = Ground { host, directory: tempfile::tempdir().expect("a temporary directory") };
-    let all: [(&str, Test); 5] = [
+    let all: [(&str, Test); 6] = [
+        ("branches", branches::all),
         ("python", python::all),
         ("hostile", hostile::all),
         ("residency", residency::all),

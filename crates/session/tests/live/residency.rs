@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use rollcage_language::LanguageSet;
-use rollcage_session::live::{FarmError, LiveCell, LiveError, LiveSpec, LiveState};
+use rollcage_session::live::{FarmError, ForkWay, LiveCell, LiveError, LiveSpec, LiveState};
 use rollcage_types::{ByteSize, FileEntry, Limits, RelativePath};
 
 use crate::{Ground, check, open, run, text};
@@ -150,7 +150,9 @@ fn history_can_be_taken_back(ground: &Ground) {
 fn branches_go_their_own_ways(ground: &Ground) {
     let session = open(&ground.roomy(), "python", LiveSpec::default());
     run(&session, "x = [1]; open('f', 'w').write('trunk')");
-    let branches = session.fork(2).unwrap();
+    let forked = session.fork(2).unwrap();
+    assert!(matches!(forked.way, ForkWay::Replayed { .. }), "it was not opened to be copied");
+    let branches = forked.sessions;
     check(
         &branches[0],
         "x.append(2); open('f', 'a').write(' one'); x, open('f').read()",

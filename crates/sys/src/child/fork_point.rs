@@ -110,7 +110,7 @@ impl ForkPoint {
     }
 
     /// Registers again what a new process has not.
-    fn register(&self) -> Result<(), Errno> {
+    pub(super) fn register(&self) -> Result<(), Errno> {
         let [head, length] = self.robust;
         if head != 0 {
             // SAFETY: the address and length that the C library had registered for this thread.

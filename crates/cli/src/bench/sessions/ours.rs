@@ -7,7 +7,7 @@ use anyhow::{Context as _, anyhow, ensure};
 use rollcage_api::BenchRow;
 use rollcage_language::{Language, LanguageSet};
 use rollcage_sandbox::Cancel;
-use rollcage_session::live::{Farm, FarmConfig, LiveCell, LiveSession, LiveSpec};
+use rollcage_session::live::{Farm, FarmConfig, ForkWay, LiveCell, LiveSession, LiveSpec};
 use rollcage_types::{ByteSize, Limits};
 
 use super::cases::SessionCase;
@@ -42,7 +42,8 @@ impl Ground {
 
     pub(super) fn open(&self, preload: Option<&str>) -> anyhow::Result<LiveSession> {
         let limits = Limits { memory: ByteSize::gib(1), ..Limits::default() };
-        let spec = LiveSpec { limits, preload: preload.map(str::to_owned), ..LiveSpec::default() };
+        let preload = preload.map(str::to_owned);
+        let spec = LiveSpec { limits, preload, forks: true, ..LiveSpec::default() };
         self.farm.open(&self.python, spec).context("cannot open a session")
     }
 
@@ -145,9 +146,9 @@ fn fork(ground: &Ground, name: &str, state: &str, count: usize, times: usize) ->
     let session = ground.open(None)?;
     run(&session, state, None)?;
     let times = repeat(times, || {
-        let (took, branches) = timed(|| session.fork(count).context("cannot fork"))?;
-        ensure!(branches.len() == count, "there are {} branches", branches.len());
-        let last = branches.last().ok_or_else(|| anyhow!("there is no branch"))?;
+        let (took, forked) = timed(|| session.fork(count).context("cannot fork"))?;
+        ensure!(forked.way == ForkWay::Copied, "{:?}", forked.way);
+        let last = forked.sessions.last().ok_or_else(|| anyhow!("there is no branch"))?;
         run(last, "x is not None", Some("True"))?;
         Ok(took)
     })?;

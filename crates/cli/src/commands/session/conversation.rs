@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use rollcage_api::ExitCode;
 use rollcage_session::CellEffect;
-use rollcage_session::live::{LiveCell, LiveOutcome, LiveSession, LiveState, Snapshot};
+use rollcage_session::live::{ForkWay, Forked, LiveCell, LiveOutcome, LiveSession, LiveState, Snapshot};
 use rollcage_types::{FileEntry, RelativePath, Termination, format_duration};
 use serde_json::json;
 use tokio::runtime::Runtime;
@@ -118,10 +118,13 @@ impl Conversation {
         match command {
             Command::Help => print(HELP)?,
             Command::Fork(count) => {
-                let made = branch.session.fork(*count)?;
+                let Forked { sessions: made, way } = branch.session.fork(*count)?;
                 let first = self.branches.len();
                 self.branches.extend(made.into_iter().map(|session| Branch { session, history: Vec::new() }));
                 let last = self.branches.len() - 1;
+                if let ForkWay::Replayed { reason } = way {
+                    output::note(&format!("replayed, because {reason}"));
+                }
                 output::note(&format!("branches {first} to {last}; `:switch N` goes on in one"));
             }
             Command::Switch(number) => {

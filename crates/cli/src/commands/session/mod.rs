@@ -78,6 +78,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
         files,
         preload: args.preload.clone(),
         asks: reader.is_terminal(),
+        forks: true,
         ..LiveSpec::default()
     };
     let session = farm.open(&language, spec).map_err(|error| cannot_open(error, &language))?;

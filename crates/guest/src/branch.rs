@@ -1,0 +1,161 @@
+//! What a branch is given from outside, and how it is sent what will be its own.
+//!
+//! The namespaces of a branch are made by its trunk, under confinement, and hold nothing of their own: their mounts are the
+//! trunk's, and so is what is mounted on /proc. Who made the cage puts that right before any code of the branch runs. Its own
+//! /proc can be made only in the branch's pid namespace and outside of its mount namespace; its ids can be mapped only from the
+//! user namespace that it was made in. So a process of its own enters these, one after the other.
+#![expect(unsafe_code, reason = "starts a process that shares this one's memory")]
+
+use core::ffi::c_void;
+use std::io::IoSliceMut;
+use std::mem::MaybeUninit;
+use std::os::fd::{BorrowedFd, OwnedFd};
+
+use rollcage_sys::Errno;
+use rollcage_sys::child::exit;
+use rollcage_sys::clone::{Caller, spawn_sharing_memory};
+use rollcage_sys::stack::{Region, Stack};
+use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, fsconfig_create, fsconfig_set_string, fsmount,
+    fsopen, move_mount,
+};
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
+use rustix::process::{WaitOptions, waitpid};
+use rustix::thread::{ThreadNameSpaceType, move_into_thread_name_spaces};
+
+use crate::small_text::SmallText;
+
+/// Descriptors that a trunk is sent for a branch: its socket, its output and error, and what its init executes.
+pub const ARRIVALS: usize = 4;
+
+/// Receives them, with the byte that they come with.
+pub fn receive_arrivals(socket: i32) -> Result<[OwnedFd; ARRIVALS], Errno> {
+    // SAFETY: the caller's own socket, for the length of this call.
+    let socket = unsafe { BorrowedFd::borrow_raw(socket) };
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(ARRIVALS))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let mut byte = [0; 1];
+    loop {
+        match recvmsg(socket, &mut [IoSliceMut::new(&mut byte)], &mut ancillary, RecvFlags::CMSG_CLOEXEC) {
+            Err(Errno::INTR) => {}
+            other => {
+                let _message = other?;
+                break;
+            }
+        }
+    }
+    let mut arrived = Vec::with_capacity(ARRIVALS);
+    for part in ancillary.drain() {
+        if let RecvAncillaryMessage::ScmRights(sent) = part {
+            arrived.extend(sent);
+        }
+    }
+    arrived.try_into().map_err(|_too_few| Errno::BADMSG)
+}
+
+/// What the namespaces of a branch are given.
+#[derive(Debug)]
+pub struct BranchGround<'a> {
+    /// A pidfd of the init of the branch.
+    pub init: BorrowedFd<'a>,
+    /// A pidfd of the process that branches.
+    pub trunk: BorrowedFd<'a>,
+    /// The init's directory in our own /proc.
+    pub directory: BorrowedFd<'a>,
+    /// To be mounted on `/ws/work`.
+    pub work: BorrowedFd<'a>,
+    /// To be mounted on `/ws/tmp`.
+    pub tmp: BorrowedFd<'a>,
+    /// The one user and group there is.
+    pub uid: u32,
+}
+
+/// Steps that can fail, in their order: what the exit code of the process counts.
+const STEPS: [&str; 7] = [
+    "enter the process numbers of the branch",
+    "make the branch's /proc",
+    "enter the mounts of the branch",
+    "mount the branch's /proc",
+    "mount the branch's workspace",
+    "enter the users of the trunk",
+    "map the branch's user",
+];
+
+impl BranchGround<'_> {
+    /// Gives it. What comes back says which step failed.
+    pub fn furnish(&self) -> Result<(), (&'static str, Errno)> {
+        let first = |errno| (STEPS[0], errno);
+        let own = openat(CWD, c"/proc/thread-self/ns/pid", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+            .map_err(first)?;
+        let region = Region::map(Stack::ROOM.next_multiple_of(4096)).map_err(first)?;
+        let stack = region.stack(0).map_err(first)?;
+        // Only children of this thread are in it.
+        move_into_thread_name_spaces(self.init, ThreadNameSpaceType::PROCESS_ID).map_err(first)?;
+        let argument = core::ptr::from_ref(self).cast_mut().cast::<c_void>();
+        // SAFETY: the stack is new; this thread, and with it `self`, waits until the process has ended.
+        let spawned = unsafe { spawn_sharing_memory(0, None, Caller::WaitsForExec, stack, give, argument) };
+        let back =
+            move_into_thread_name_spaces(std::os::fd::AsFd::as_fd(&own), ThreadNameSpaceType::PROCESS_ID);
+        let status = spawned.and_then(|spawned| waitpid(Some(spawned.pid), WaitOptions::empty()));
+        // SAFETY: nobody is on the stack any more.
+        unsafe { region.unmap() };
+        back.map_err(first)?;
+        let code = status.map_err(first)?.and_then(|(_pid, status)| status.exit_status()).unwrap_or(-1);
+        match usize::try_from(code) {
+            Ok(0) => Ok(()),
+            // The step in the upper bits would not fit with an errno: the step says enough.
+            Ok(step) => Err((STEPS.get(step).copied().unwrap_or(STEPS[0]), Errno::PERM)),
+            Err(_signal) => Err((STEPS[0], Errno::SRCH)),
+        }
+    }
+
+    fn make_proc(&self) -> Result<OwnedFd, Errno> {
+        let context = fsopen(c"proc", FsOpenFlags::FSOPEN_CLOEXEC)?;
+        let context = std::os::fd::AsFd::as_fd(&context);
+        fsconfig_set_string(context, c"subset", c"pid")?;
+        fsconfig_set_string(context, c"hidepid", c"invisible")?;
+        fsconfig_create(context)?;
+        let flags = MountAttrFlags::MOUNT_ATTR_NOSUID
+            | MountAttrFlags::MOUNT_ATTR_NODEV
+            | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+        fsmount(context, FsMountFlags::FSMOUNT_CLOEXEC, flags)
+    }
+
+    fn map_user(&self) -> Result<(), Errno> {
+        let uid = u64::from(self.uid);
+        let line = SmallText::new().number(uid).text(" ").number(uid).text(" 1\n");
+        for name in [c"gid_map", c"uid_map"] {
+            let map = openat(self.directory, name, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
+            rustix::io::write(&map, line.as_c_str().to_bytes())?;
+        }
+        Ok(())
+    }
+}
+
+fn attach(mount: BorrowedFd<'_>, target: &core::ffi::CStr) -> Result<(), Errno> {
+    move_mount(mount, c"", CWD, target, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
+}
+
+/// The process that gives it. Its exit code is the step that failed, or 0.
+unsafe extern "C" fn give(argument: *mut c_void) -> ! {
+    // SAFETY: `furnish` passes itself, and waits.
+    let ground = unsafe { &*argument.cast_const().cast::<BranchGround<'_>>() };
+    let Ok(proc) = ground.make_proc() else { exit(1) };
+    if move_into_thread_name_spaces(ground.init, ThreadNameSpaceType::MOUNT).is_err() {
+        exit(2)
+    }
+    if attach(std::os::fd::AsFd::as_fd(&proc), c"/proc").is_err() {
+        exit(3)
+    }
+    if attach(ground.work, c"/ws/work").and_then(|()| attach(ground.tmp, c"/ws/tmp")).is_err() {
+        exit(4)
+    }
+    if move_into_thread_name_spaces(ground.trunk, ThreadNameSpaceType::USER).is_err() {
+        exit(5)
+    }
+    if ground.map_user().is_err() {
+        exit(6)
+    }
+    exit(0)
+}

@@ -1,0 +1,250 @@
+//! Branches of a session: a copy of its interpreter, in namespaces, a workspace and a group of its own.
+//!
+//! The interpreter makes its copy itself, where it waits for its next cell, and only because it was told to: the one clone
+//! that makes a branch waits in the kernel until [`SessionCage::branch`], which alone expects it, lets it go on. What the
+//! branch's namespaces need they are given before any code of the branch runs.
+
+use std::io::IoSlice;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::sync::{Arc, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use rollcage_guest::branch::{ARRIVALS, BranchGround};
+use rollcage_sys::child::{BRANCH_FLAGS, INIT_PROGRAM};
+use rollcage_sys::notification;
+use rollcage_types::CapturePlan;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{CWD, MemfdFlags, Mode, OFlags, SealFlags, fcntl_add_seals, memfd_create, openat};
+use rustix::io::Errno;
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+use crate::capture::Stream;
+use crate::cgroup::RestingGroup;
+use crate::error::SandboxError;
+use crate::furnish::{End, pipe_for, system};
+use crate::session::bank::Branches;
+use crate::session::cage::{SessionCage, Standing, group};
+use crate::session::channel::Channel;
+use crate::session::copy::copy_all;
+use crate::workspace::{MountedWorkspace, Sharing};
+
+/// Namespaces within namespaces. The kernel allows 32, of which a host may have some already.
+const DEPTH_MAX: u32 = 24;
+/// Every step takes well under a millisecond.
+const STEP_WAIT: Duration = Duration::from_secs(10);
+
+/// Why a session cannot be branched as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotBranched {
+    /// What stands in the way.
+    pub reason: String,
+}
+
+fn not_branched<T>(reason: &str) -> Result<Result<T, NotBranched>, SandboxError> {
+    Ok(Err(NotBranched { reason: reason.to_owned() }))
+}
+
+impl SessionCage {
+    /// Makes a branch of this session, which waits for a cell as this one does. The inner error says that a copy of this
+    /// interpreter would be no branch; the session goes on as it was.
+    ///
+    /// # Panics
+    ///
+    /// If the session has ended.
+    pub fn branch(&mut self) -> Result<Result<Self, NotBranched>, SandboxError> {
+        assert!(self.ended().is_none(), "a session that has ended is not branched");
+        let bank = Arc::clone(&self.family.bank);
+        let Some(asks) = &bank.launcher().asks else {
+            return not_branched("its interpreter cannot be copied");
+        };
+        if self.branches == Branches::Never {
+            return not_branched("it was opened as one that is never branched");
+        }
+        let depth = match self.standing {
+            Standing::Trunk => 1,
+            Standing::Branch { depth, .. } => depth + 1,
+        };
+        if depth > DEPTH_MAX {
+            return not_branched("it is a branch of too many branches");
+        }
+        let _one_at_a_time = bank.branching.lock().unwrap_or_else(PoisonError::into_inner);
+        self.channel.queue(b"branch 0 0 0\n");
+        self.channel.flush().map_err(system("speak to the session"))?;
+        let word = self.await_word()?;
+        if word.kind != "branching" {
+            return not_branched(&String::from_utf8_lossy(&word.content));
+        }
+        self.make_branch(asks.as_fd(), depth).map(Ok)
+    }
+
+    fn make_branch(&mut self, asks: BorrowedFd<'_>, depth: u32) -> Result<Self, SandboxError> {
+        let family = Arc::clone(&self.family);
+        let (host, uid) = (family.bank.host(), family.uid);
+        let workspace = MountedWorkspace::create(host.sharing(), &self.limits, uid);
+        let workspace = workspace.map_err(system("create a workspace for a branch"))?;
+        let copied = copy_all(&self.directory, &workspace.directory, uid, None);
+        copied.map_err(system("copy a workspace"))?;
+        if host.sharing() == Sharing::OneFileSystem {
+            self.copy_temporary(&workspace).map_err(system("copy a workspace"))?;
+        }
+        let (mut channel, socket) = Channel::pair().map_err(system("create a session's socket"))?;
+        let (output, stdout) = pipe_for(Some(uid), End::Read)?;
+        let (error, stderr) = pipe_for(Some(uid), End::Read)?;
+        let init = init_program().map_err(system("make the program of a branch's init"))?;
+        send_arrivals(self.channel.fd(), [socket.as_fd(), output.as_fd(), error.as_fd(), init])
+            .map_err(system("speak to the session"))?;
+        drop((socket, output, error));
+        self.let_clone(asks)?;
+        let process = self.await_init(&mut channel)?;
+        let lost = || system("find the init of a branch")(Errno::SRCH);
+        let pid = i32::try_from(process).ok().and_then(Pid::from_raw).ok_or_else(lost)?;
+        let init = pidfd_open(pid, PidfdFlags::empty()).map_err(system("find the init of a branch"))?;
+        let trunk = self.channel.speaker().and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
+        let trunk = pidfd_open(trunk.ok_or_else(lost)?, PidfdFlags::empty())
+            .map_err(system("find the trunk of a branch"))?;
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let directory = openat(CWD, format!("/proc/{process}"), flags, Mode::empty())
+            .map_err(system("find the init of a branch"))?;
+        BranchGround {
+            init: init.as_fd(),
+            trunk: trunk.as_fd(),
+            directory: directory.as_fd(),
+            work: workspace.work.as_fd(),
+            tmp: workspace.tmp.as_fd(),
+            uid,
+        }
+        .furnish()
+        .map_err(|(action, errno)| system(action)(errno))?;
+        let mut own_group = self.own_group();
+        let open = own_group.begin(&self.limits).map_err(group)?;
+        for entry in open.entry(false).1 {
+            rustix::io::write(entry, process.to_string().as_bytes())
+                .map_err(system("enter a branch's cgroup"))?;
+        }
+        drop(open);
+        channel.queue(b"g");
+        channel.flush().map_err(system("speak to the branch"))?;
+        let kept = CapturePlan::default();
+        let mut branch = Self {
+            family,
+            standing: Standing::Branch { init, depth },
+            branches: Branches::Allowed,
+            group: own_group,
+            channel,
+            stdout: Stream::new(stdout, &kept),
+            stderr: Stream::new(stderr, &kept),
+            directory: workspace.directory,
+            file_owner: self.file_owner,
+            file_user: self.file_user,
+            limits: self.limits.clone(),
+            ended: None,
+        };
+        for (cage, kind) in [(&mut *self, "branched"), (&mut branch, "ready")] {
+            let word = cage.await_word()?;
+            if word.kind != kind {
+                return Err(cage.not_ready(&format!("it said `{}` and not `{kind}`", word.kind)));
+            }
+        }
+        Ok(branch)
+    }
+
+    /// The other part of the file system that the workspace is in: `/tmp`.
+    fn copy_temporary(&self, workspace: &MountedWorkspace) -> Result<(), Errno> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let from = openat(&self.directory, "..", flags, Mode::empty())?;
+        let to = openat(&workspace.tmp, ".", flags, Mode::empty())?;
+        copy_all(&from, &to, self.family.uid, Some(&self.directory))
+    }
+
+    fn own_group(&self) -> RestingGroup {
+        self.group.beside(&format!("-{}", self.family.next_branch()))
+    }
+
+    /// Lets the one clone go on that makes the branch, and no other.
+    fn let_clone(&mut self, asks: BorrowedFd<'_>) -> Result<(), SandboxError> {
+        let began = Instant::now();
+        loop {
+            let timeout = Timespec::try_from(STEP_WAIT.saturating_sub(began.elapsed()))
+                .map_err(|_far| system("set a deadline")(Errno::OVERFLOW))?;
+            let mut watched = [
+                PollFd::from_borrowed_fd(asks, PollFlags::IN),
+                PollFd::from_borrowed_fd(self.channel.fd(), PollFlags::empty()),
+            ];
+            match poll(&mut watched, Some(&timeout)) {
+                Ok(0) => return Err(SandboxError::NotReady { seconds: STEP_WAIT.as_secs() }),
+                Ok(_) if !watched[0].revents().contains(PollFlags::IN) => return Err(SandboxError::StubLost),
+                Ok(_) => {}
+                Err(Errno::INTR) => continue,
+                Err(errno) => return Err(system("wait for a branch")(errno)),
+            }
+            let waiting = match notification::receive(asks) {
+                Ok(waiting) => waiting,
+                // It was given up meanwhile.
+                Err(Errno::NOENT | Errno::INTR) => continue,
+                Err(errno) => return Err(system("hear of a branch")(errno)),
+            };
+            let is_meant = Some(waiting.process) == self.channel.speaker()
+                && i64::from(waiting.number) == libc::SYS_clone
+                && waiting.argument == BRANCH_FLAGS;
+            match notification::answer(asks, waiting, is_meant) {
+                Ok(()) if is_meant => return Ok(()),
+                Ok(()) | Err(Errno::NOENT) => {}
+                Err(errno) => return Err(system("let a branch be made")(errno)),
+            }
+        }
+    }
+
+    /// The init of the branch, which says so in one byte.
+    fn await_init(&self, channel: &mut Channel) -> Result<u32, SandboxError> {
+        let timeout = Timespec::try_from(STEP_WAIT).expect("a constant of seconds fits");
+        let mut watched = [PollFd::from_borrowed_fd(channel.fd(), PollFlags::IN)];
+        match poll(&mut watched, Some(&timeout)) {
+            Ok(0) => Err(SandboxError::NotReady { seconds: STEP_WAIT.as_secs() }),
+            Ok(_) | Err(Errno::INTR) => {
+                let process = channel.hear_stranger().map_err(system("hear from a branch"))?;
+                process.ok_or(SandboxError::StubLost)
+            }
+            Err(errno) => Err(system("wait for a branch")(errno)),
+        }
+    }
+
+    /// The next message of the agent's.
+    fn await_word(&mut self) -> Result<crate::session::Message, SandboxError> {
+        let began = Instant::now();
+        loop {
+            if let Ok(Some(message)) = self.channel.next_message() {
+                return Ok(message);
+            }
+            if !self.channel.is_open() {
+                return Err(self.not_ready("it closed its socket"));
+            }
+            if began.elapsed() > STEP_WAIT {
+                return Err(SandboxError::NotReady { seconds: STEP_WAIT.as_secs() });
+            }
+            self.poll_for(STEP_WAIT.saturating_sub(began.elapsed()), &[])?;
+            self.channel.read_some().map_err(system("hear from the session"))?;
+        }
+    }
+}
+
+fn send_arrivals(socket: BorrowedFd<'_>, descriptors: [BorrowedFd<'_>; ARRIVALS]) -> Result<(), Errno> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(ARRIVALS))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    let _fits = ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
+    sendmsg(socket, &[IoSlice::new(b"+")], &mut ancillary, SendFlags::NOSIGNAL).map(|_sent| ())
+}
+
+/// What the inits of branches execute, as a file that nobody can change.
+fn init_program() -> Result<BorrowedFd<'static>, Errno> {
+    static FILE: OnceLock<OwnedFd> = OnceLock::new();
+    if let Some(file) = FILE.get() {
+        return Ok(file.as_fd());
+    }
+    let made = memfd_create("rollcage-init", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+    rustix::io::write(&made, INIT_PROGRAM)?;
+    fcntl_add_seals(&made, SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE)?;
+    // Whoever is second gives up a copy of the same.
+    Ok(FILE.get_or_init(|| made).as_fd())
+}
