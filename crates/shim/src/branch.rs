@@ -18,8 +18,6 @@ use crate::descriptors::own_path;
 use crate::{mappings, point, raw};
 
 const PREFIX: &[u8] = b"/rollcage/branch/";
-/// Descriptors looked at: no program of ours may have more by default.
-const LOOKED_AT: c_int = 1024;
 /// The number that a session's interpreter has. A branch of it gets the next, and a branch of that this one again.
 const FIRST_NUMBER: i32 = 2;
 /// What fork(3) returns in the trunk, whose child the branch is not.
@@ -31,13 +29,15 @@ static ARMED: AtomicBool = AtomicBool::new(false);
 static PLANNED: Mutex<Option<Planned>> = Mutex::new(None);
 
 struct Planned {
-    /// The trunk's socket, output and error.
-    trunk: [c_int; 3],
     /// The branch's, and what its init executes.
     arrived: [OwnedFd; ARRIVALS],
     files: Vec<OpenFile>,
+    replaced: Vec<Replaced>,
     directory: CString,
 }
+
+/// A descriptor, which of those that arrived takes its place, and `F_GETFD` of it.
+type Replaced = (c_int, usize, c_int);
 
 /// A regular file that is open.
 struct OpenFile {
@@ -62,10 +62,10 @@ pub(crate) fn look_at(path: &CStr) -> Option<&'static CStr> {
     };
     let trunk = [socket, output, error];
     match prepare(trunk) {
-        Ok((files, directory)) => {
+        Ok((files, replaced, directory)) => {
             say(socket, "branching", "").ok()?;
             let arrived = receive_arrivals(socket).ok()?;
-            *PLANNED.lock().ok()? = Some(Planned { trunk, arrived, files, directory });
+            *PLANNED.lock().ok()? = Some(Planned { arrived, files, replaced, directory });
             ARMED.store(true, Ordering::Relaxed);
             Some(c"/dev/null")
         }
@@ -81,7 +81,7 @@ fn say(socket: c_int, kind: &str, content: &str) -> Result<(), raw::Errno> {
 }
 
 /// What has to be known beforehand, or why a copy would not be a branch.
-fn prepare(trunk: [c_int; 3]) -> Result<(Vec<OpenFile>, CString), &'static str> {
+fn prepare(trunk: [c_int; 3]) -> Result<(Vec<OpenFile>, Vec<Replaced>, CString), &'static str> {
     if raw::thread_count() != Ok(1) {
         return Err("it has threads");
     }
@@ -93,10 +93,15 @@ fn prepare(trunk: [c_int; 3]) -> Result<(Vec<OpenFile>, CString), &'static str> 
     }
     let known = trunk.map(identity);
     let mut files = Vec::new();
-    for number in 0..LOOKED_AT {
+    let mut replaced = Vec::new();
+    for number in open_descriptors() {
         let Ok(status) = raw::file_status(number) else { continue };
+        let own = Some((status.st_dev, status.st_ino));
         match status.st_mode & libc::S_IFMT {
-            _ if known.contains(&Some((status.st_dev, status.st_ino))) => {}
+            _ if known.contains(&own) => {
+                let which = known.iter().position(|known| *known == own).unwrap_or(0);
+                replaced.push((number, which, raw::flags(number, libc::F_GETFD).unwrap_or(0)));
+            }
             libc::S_IFCHR => {}
             libc::S_IFREG | libc::S_IFDIR => files.push(open_file(number, &status)?),
             _ => return Err("it has descriptors that cannot be copied"),
@@ -105,7 +110,13 @@ fn prepare(trunk: [c_int; 3]) -> Result<(Vec<OpenFile>, CString), &'static str> 
     let mut buffer = [0; PATH_BYTES];
     let length = raw::read_link(c"/proc/self/cwd", &mut buffer).unwrap_or(0);
     let directory = CString::new(buffer.get(..length).unwrap_or_default()).unwrap_or_default();
-    Ok((files, directory))
+    Ok((files, replaced, directory))
+}
+
+/// By a listing: there may be few of many.
+fn open_descriptors() -> Vec<c_int> {
+    let listed = std::fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
+    listed.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }
 
 fn open_file(number: c_int, status: &libc::stat) -> Result<OpenFile, &'static str> {
@@ -166,13 +177,9 @@ impl Planned {
         for file in &self.files {
             file.open_again()?;
         }
-        let known = self.trunk.map(identity);
-        for number in 0..LOOKED_AT {
-            let Some(own) = identity(number) else { continue };
-            let Some(at) = known.iter().position(|known| *known == Some(own)) else { continue };
-            let on_exec = raw::flags(number, libc::F_GETFD)?;
-            let new = self.arrived.get(at).ok_or(libc::EINVAL)?.as_raw_fd();
-            raw::place_with(new, number, on_exec_flag(on_exec))?;
+        for (number, which, on_exec) in &self.replaced {
+            let new = self.arrived.get(*which).ok_or(libc::EINVAL)?.as_raw_fd();
+            raw::place_with(new, *number, on_exec_flag(*on_exec))?;
         }
         Ok(())
     }

@@ -205,7 +205,7 @@ mod tests_of_meaning {
     use proptest::prelude::*;
     use rollcage_types::IsolationLevel;
 
-    use super::super::Charge;
+    use super::super::{Branching, Charge};
     use super::*;
     use crate::protocol::Wiring;
 
@@ -248,6 +248,10 @@ mod tests_of_meaning {
                     fail(*errno)
                 }
             }
+            Rule::AllowIfClearOr { argument, mask, exact, errno } => {
+                let value = low(argument);
+                if value == *exact || value & mask == 0 { ALLOW } else { fail(*errno) }
+            }
             Rule::AllowIfNull { argument, errno } => {
                 if arguments[*argument as usize] == 0 {
                     ALLOW
@@ -268,9 +272,24 @@ mod tests_of_meaning {
     fn check_whole_table(rules: &Rules) {
         let program = assemble(rules);
         for number in 0..600 {
-            for value in
-                [0, 1, 2, 4, 5, 0x10, 0x402, 0x800, 0x5401, 0x5412, 0x4_0000, 0x1000_0000, 1 << 32, u64::MAX]
-            {
+            for value in [
+                0,
+                1,
+                2,
+                4,
+                5,
+                0x10,
+                0x402,
+                0x800,
+                0x5401,
+                0x5412,
+                0x4_0000,
+                0x1000_0000,
+                rollcage_sys::child::BRANCH_FLAGS,
+                rollcage_sys::child::BRANCH_FLAGS | 0x4000_0000,
+                1 << 32,
+                u64::MAX,
+            ] {
                 let arguments = [value; 6];
                 assert_eq!(
                     run(&program, ARCHITECTURE, number, arguments),
@@ -287,9 +306,21 @@ mod tests_of_meaning {
         for level in IsolationLevel::ALL {
             for charge in [Charge::Group, Charge::Nobody] {
                 for wiring in [Wiring::Sealed, Wiring::Wired] {
-                    check_whole_table(&super::super::program_rules(level, wiring, charge));
+                    for branching in [Branching::Never, Branching::Asked] {
+                        check_whole_table(&super::super::program_rules(level, wiring, charge, branching));
+                    }
                 }
             }
+        }
+    }
+
+    #[test]
+    fn clones_with_these_flags_are_asked_about_and_no_other_call() {
+        let program = asking_about_clones_with(56, 0x1234);
+        for (number, flags, expected) in
+            [(56, 0x1234, ASK), (56, 0x1235, ALLOW), (57, 0x1234, ALLOW), (56, 1 << 32 | 0x1234, ASK)]
+        {
+            assert_eq!(run(&program, ARCHITECTURE, number, [flags; 6]), expected, "{number} {flags:#x}");
         }
     }
 

@@ -123,6 +123,7 @@ fn orders_and_answers_read_back() {
         files: vec!["snippet.py".to_owned()],
         uids: Some(ServerUids { own: 1, root: 2, first: 3, count: 4 }),
         stack_bytes: 5,
+        branches: true,
     };
     let plain = Order { slots: 3, announced: true, directory: "/run".into(), ..Order::default() };
     let full = Order {
@@ -144,6 +145,7 @@ fn orders_and_answers_read_back() {
         Answer::Ready { landlock_abi: 7 },
         Answer::Refused { reason: Refusal::Threads, detail: -2 },
         Answer::Failed("why".to_owned()),
+        Answer::Asks,
     ] {
         assert_eq!(Answer::decode(&answer.encode()), Some(answer));
     }

@@ -9,7 +9,7 @@ use rustix::fs::OFlags;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::file::GroupFile;
-use super::{Account, GroupError, Hierarchy, SlotCgroup, Start, v2};
+use super::{Account, Counters, GroupError, Hierarchy, SlotCgroup, Start, v2};
 
 /// A group by its name.
 #[derive(Clone, Debug)]
@@ -36,7 +36,12 @@ impl RestingGroup {
     /// Makes it, with these limits. It must be empty. What comes back is held open for as long as a process needs it to
     /// enter.
     pub(crate) fn begin(&mut self, limits: &Limits) -> Result<SlotCgroup, GroupError> {
+        let is_new = !self.members().exists();
         let mut open = SlotCgroup::create(&self.hierarchy, &self.name)?;
+        if is_new {
+            // Nothing has been counted in it.
+            open.last = Some(Counters::default());
+        }
         open.begin(limits)?;
         self.start = open.start;
         Ok(open)
@@ -84,12 +89,13 @@ impl RestingGroup {
         Ok(text.lines().filter_map(|line| line.parse().ok()).collect())
     }
 
-    /// Ends every process in it. One that has the kernel's attention for longer than `patience` is left.
-    pub(crate) fn kill(&self, patience: Duration) -> Result<(), GroupError> {
+    /// Ends every process in it but `spared`. One that takes longer to end than `patience` is left.
+    pub(crate) fn kill(&self, spared: Option<u32>, patience: Duration) -> Result<(), GroupError> {
         const PAUSE: Duration = Duration::from_millis(1);
         let mut waited = Duration::ZERO;
         loop {
-            let members = self.processes_now()?;
+            let mut members = self.processes_now()?;
+            members.retain(|member| Some(*member) != spared);
             if members.is_empty() || waited > patience {
                 return Ok(());
             }

@@ -21,12 +21,12 @@ use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg}
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use crate::capture::Stream;
-use crate::cgroup::RestingGroup;
+use crate::cgroup::{RestingGroup, SlotCgroup};
 use crate::error::SandboxError;
 use crate::furnish::{End, pipe_for, system};
 use crate::session::bank::Branches;
-use crate::session::cage::{SessionCage, Standing, group};
-use crate::session::channel::Channel;
+use crate::session::cage::{Init, SessionCage, Standing, group};
+use crate::session::channel::{Channel, Message, Nonsense};
 use crate::session::copy::copy_all;
 use crate::workspace::{MountedWorkspace, Sharing};
 
@@ -40,6 +40,16 @@ const STEP_WAIT: Duration = Duration::from_secs(10);
 pub struct NotBranched {
     /// What stands in the way.
     pub reason: String,
+}
+
+/// What a trunk says once it goes on. Nobody waits for it.
+pub(super) const BRANCHED: &str = "branched";
+
+/// See [`SessionCage::provide`].
+struct Provisions {
+    workspace: MountedWorkspace,
+    group: RestingGroup,
+    open_group: SlotCgroup,
 }
 
 fn not_branched<T>(reason: &str) -> Result<Result<T, NotBranched>, SandboxError> {
@@ -72,23 +82,37 @@ impl SessionCage {
         let _one_at_a_time = bank.branching.lock().unwrap_or_else(PoisonError::into_inner);
         self.channel.queue(b"branch 0 0 0\n");
         self.channel.flush().map_err(system("speak to the session"))?;
-        let word = self.await_word()?;
+        // While the interpreter looks at itself.
+        let provisions = self.provide()?;
+        let word = await_word(&mut self.channel)?;
         if word.kind != "branching" {
+            bank.leave(provisions.group);
             return not_branched(&String::from_utf8_lossy(&word.content));
         }
-        self.make_branch(asks.as_fd(), depth).map(Ok)
+        self.make_branch(asks.as_fd(), depth, provisions).map(Ok)
     }
 
-    fn make_branch(&mut self, asks: BorrowedFd<'_>, depth: u32) -> Result<Self, SandboxError> {
-        let family = Arc::clone(&self.family);
-        let (host, uid) = (family.bank.host(), family.uid);
+    /// What a branch will have that needs none of it.
+    fn provide(&self) -> Result<Provisions, SandboxError> {
+        let (host, uid) = (self.family.bank.host(), self.family.uid);
         let workspace = MountedWorkspace::create(host.sharing(), &self.limits, uid);
         let workspace = workspace.map_err(system("create a workspace for a branch"))?;
-        let copied = copy_all(&self.directory, &workspace.directory, uid, None);
-        copied.map_err(system("copy a workspace"))?;
-        if host.sharing() == Sharing::OneFileSystem {
-            self.copy_temporary(&workspace).map_err(system("copy a workspace"))?;
-        }
+        let mut own_group = self.group.beside(&format!("-{}", self.family.next_branch()));
+        let open_group = own_group.begin(&self.limits).map_err(group)?;
+        Ok(Provisions { workspace, group: own_group, open_group })
+    }
+
+    fn make_branch(
+        &mut self,
+        asks: BorrowedFd<'_>,
+        depth: u32,
+        provisions: Provisions,
+    ) -> Result<Self, SandboxError> {
+        let Provisions { workspace, group, open_group } = provisions;
+        let family = Arc::clone(&self.family);
+        let uid = family.uid;
+        // Of a workspace that nobody can change until the branch is made.
+        self.copy_files(&workspace)?;
         let (mut channel, socket) = Channel::pair().map_err(system("create a session's socket"))?;
         let (output, stdout) = pipe_for(Some(uid), End::Read)?;
         let (error, stderr) = pipe_for(Some(uid), End::Read)?;
@@ -100,7 +124,13 @@ impl SessionCage {
         let process = self.await_init(&mut channel)?;
         let lost = || system("find the init of a branch")(Errno::SRCH);
         let pid = i32::try_from(process).ok().and_then(Pid::from_raw).ok_or_else(lost)?;
-        let init = pidfd_open(pid, PidfdFlags::empty()).map_err(system("find the init of a branch"))?;
+        let pidfd = pidfd_open(pid, PidfdFlags::empty()).map_err(system("find the init of a branch"))?;
+        let above = match &self.standing {
+            Standing::Trunk => None,
+            Standing::Branch { init, .. } => Some(Arc::clone(init)),
+        };
+        // Ends the branch wherever this stops.
+        let init = Arc::new(Init { pidfd, process, _above: above });
         let trunk = self.channel.speaker().and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
         let trunk = pidfd_open(trunk.ok_or_else(lost)?, PidfdFlags::empty())
             .map_err(system("find the trunk of a branch"))?;
@@ -108,7 +138,7 @@ impl SessionCage {
         let directory = openat(CWD, format!("/proc/{process}"), flags, Mode::empty())
             .map_err(system("find the init of a branch"))?;
         BranchGround {
-            init: init.as_fd(),
+            init: init.pidfd.as_fd(),
             trunk: trunk.as_fd(),
             directory: directory.as_fd(),
             work: workspace.work.as_fd(),
@@ -117,21 +147,25 @@ impl SessionCage {
         }
         .furnish()
         .map_err(|(action, errno)| system(action)(errno))?;
-        let mut own_group = self.own_group();
-        let open = own_group.begin(&self.limits).map_err(group)?;
-        for entry in open.entry(false).1 {
+        for entry in open_group.entry(false).1 {
             rustix::io::write(entry, process.to_string().as_bytes())
                 .map_err(system("enter a branch's cgroup"))?;
         }
-        drop(open);
+        drop(open_group);
         channel.queue(b"g");
         channel.flush().map_err(system("speak to the branch"))?;
+        let word = await_word(&mut channel)?;
+        let own = channel.speaker().and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
+        let (Some(own), "ready") = (own, word.kind.as_str()) else {
+            return Err(SandboxError::Agent { message: format!("a branch said `{}` first", word.kind) });
+        };
+        let own = pidfd_open(own, PidfdFlags::empty()).map_err(system("find a branch"))?;
         let kept = CapturePlan::default();
-        let mut branch = Self {
+        Ok(Self {
             family,
-            standing: Standing::Branch { init, depth },
+            standing: Standing::Branch { init, own, depth },
             branches: Branches::Allowed,
-            group: own_group,
+            group,
             channel,
             stdout: Stream::new(stdout, &kept),
             stderr: Stream::new(stderr, &kept),
@@ -140,14 +174,16 @@ impl SessionCage {
             file_user: self.file_user,
             limits: self.limits.clone(),
             ended: None,
-        };
-        for (cage, kind) in [(&mut *self, "branched"), (&mut branch, "ready")] {
-            let word = cage.await_word()?;
-            if word.kind != kind {
-                return Err(cage.not_ready(&format!("it said `{}` and not `{kind}`", word.kind)));
-            }
+        })
+    }
+
+    fn copy_files(&self, workspace: &MountedWorkspace) -> Result<(), SandboxError> {
+        let copied = copy_all(&self.directory, &workspace.directory, self.family.uid, None);
+        copied.map_err(system("copy a workspace"))?;
+        if self.family.bank.host().sharing() == Sharing::OneFileSystem {
+            self.copy_temporary(workspace).map_err(system("copy a workspace"))?;
         }
-        Ok(branch)
+        Ok(())
     }
 
     /// The other part of the file system that the workspace is in: `/tmp`.
@@ -156,10 +192,6 @@ impl SessionCage {
         let from = openat(&self.directory, "..", flags, Mode::empty())?;
         let to = openat(&workspace.tmp, ".", flags, Mode::empty())?;
         copy_all(&from, &to, self.family.uid, Some(&self.directory))
-    }
-
-    fn own_group(&self) -> RestingGroup {
-        self.group.beside(&format!("-{}", self.family.next_branch()))
     }
 
     /// Lets the one clone go on that makes the branch, and no other.
@@ -209,23 +241,28 @@ impl SessionCage {
             Err(errno) => Err(system("wait for a branch")(errno)),
         }
     }
+}
 
-    /// The next message of the agent's.
-    fn await_word(&mut self) -> Result<crate::session::Message, SandboxError> {
-        let began = Instant::now();
-        loop {
-            if let Ok(Some(message)) = self.channel.next_message() {
-                return Ok(message);
-            }
-            if !self.channel.is_open() {
-                return Err(self.not_ready("it closed its socket"));
-            }
-            if began.elapsed() > STEP_WAIT {
-                return Err(SandboxError::NotReady { seconds: STEP_WAIT.as_secs() });
-            }
-            self.poll_for(STEP_WAIT.saturating_sub(began.elapsed()), &[])?;
-            self.channel.read_some().map_err(system("hear from the session"))?;
+/// The next message of an agent's.
+fn await_word(channel: &mut Channel) -> Result<Message, SandboxError> {
+    let began = Instant::now();
+    loop {
+        match channel.next_message() {
+            // Of the last branch, for which nobody waited.
+            Ok(Some(message)) if message.kind == BRANCHED => continue,
+            Ok(Some(message)) => return Ok(message),
+            Ok(None) if channel.is_open() => {}
+            Ok(None) => return Err(SandboxError::Agent { message: "it closed its socket".to_owned() }),
+            Err(Nonsense) => return Err(SandboxError::Agent { message: "it wrote nonsense".to_owned() }),
         }
+        let left = STEP_WAIT.saturating_sub(began.elapsed());
+        let timeout = Timespec::try_from(left).map_err(|_far| system("set a deadline")(Errno::OVERFLOW))?;
+        match poll(&mut [PollFd::from_borrowed_fd(channel.fd(), PollFlags::IN)], Some(&timeout)) {
+            Ok(0) => return Err(SandboxError::NotReady { seconds: STEP_WAIT.as_secs() }),
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(system("wait for a branch")(errno)),
+        }
+        channel.read_some().map_err(system("hear from the session"))?;
     }
 }
 

@@ -40,11 +40,30 @@ pub(super) enum Standing {
     Trunk,
     /// A branch, in namespaces of its own.
     Branch {
-        /// A pidfd of the init of these.
-        init: OwnedFd,
+        /// The init of these.
+        init: Arc<Init>,
+        /// A pidfd of the interpreter.
+        own: OwnedFd,
         /// Branches between it and the trunk, itself included.
         depth: u32,
     },
+}
+
+/// The init of a branch's namespaces. It stays until the branch and all branches of it are gone, whose namespaces lie in them.
+#[derive(Debug)]
+pub(super) struct Init {
+    pub(super) pidfd: OwnedFd,
+    /// As this process numbers it.
+    pub(super) process: u32,
+    /// That of the branch that this is a branch of.
+    pub(super) _above: Option<Arc<Self>>,
+}
+
+impl Drop for Init {
+    fn drop(&mut self) {
+        // It ended by itself in the meantime.
+        let _sent = pidfd_send_signal(&self.pidfd, Signal::KILL);
+    }
 }
 
 /// An interpreter in its cage, with its agent. Dropping it ends the cage.
@@ -175,7 +194,7 @@ impl SessionCage {
     /// Waits for the launcher's end, a report, output, a message, room for what waits to be written, or any of `others`.
     pub(super) fn poll_for(&self, time: Duration, others: &[BorrowedFd<'_>]) -> Result<(), SandboxError> {
         match &self.standing {
-            Standing::Branch { init, .. } => self.poll_with(init.as_fd(), time, others),
+            Standing::Branch { own, .. } => self.poll_with(own.as_fd(), time, others),
             Standing::Trunk => self.family.with_seat(|seat| self.poll_with(seat.socket(), time, others)),
         }
     }
@@ -217,24 +236,25 @@ impl SessionCage {
 
     /// How the interpreter ended, if it has. Of a branch nobody says more than that it has.
     pub(super) fn hear(&mut self, request: Option<&ExecRequest>) -> Result<Option<Ended>, SandboxError> {
-        let Standing::Branch { init, .. } = &self.standing else {
+        let Standing::Branch { own, .. } = &self.standing else {
             return self.family.with_seat(|seat| hear_from(seat, request));
         };
-        let is_over = is_readable(init, Duration::ZERO)?;
+        let is_over = is_readable(own, Duration::ZERO)?;
         Ok(is_over.then(|| Ended { status: libc::SIGKILL, alone: true, ..Ended::default() }))
     }
 
     /// Ends the interpreter and all that is left of it, but not the branches of it.
     pub(super) fn kill(&mut self) -> Result<(), SandboxError> {
         match &self.standing {
-            Standing::Branch { init, .. } => {
+            Standing::Branch { init, own, .. } if Arc::strong_count(init) == 1 => {
                 // It ended by itself in the meantime.
-                let _sent = pidfd_send_signal(init, Signal::KILL);
+                let _sent = pidfd_send_signal(&init.pidfd, Signal::KILL);
                 let seconds = CAGE_WAIT.as_secs();
-                if is_readable(init, CAGE_WAIT)? { Ok(()) } else { Err(SandboxError::Unkillable { seconds }) }
+                if is_readable(own, CAGE_WAIT)? { Ok(()) } else { Err(SandboxError::Unkillable { seconds }) }
             }
+            Standing::Branch { init, .. } => self.group.kill(Some(init.process), CAGE_WAIT).map_err(group),
             Standing::Trunk if Arc::strong_count(&self.family) > 1 => {
-                self.group.kill(CAGE_WAIT).map_err(group)
+                self.group.kill(None, CAGE_WAIT).map_err(group)
             }
             Standing::Trunk => {
                 let launcher = Arc::clone(self.family.bank.launcher());

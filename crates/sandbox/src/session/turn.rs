@@ -19,6 +19,7 @@ use crate::capture::CHUNK;
 use crate::error::SandboxError;
 use crate::furnish::system;
 use crate::outcome::Killed;
+use crate::session::branch::BRANCHED;
 use crate::session::cage::{END_WAIT, SessionCage, group};
 use crate::session::channel::{Message, Nonsense};
 
@@ -59,6 +60,8 @@ pub struct TurnLimits {
 /// A cell on its way to the agent.
 #[derive(Clone, Debug)]
 pub struct Turn<'a> {
+    /// What its end is known by: what the agent says it is done with begins with this number and a space.
+    pub number: u32,
     /// What the agent is sent.
     pub order: &'a [u8],
     /// See there.
@@ -193,13 +196,20 @@ impl SessionCage {
         }
         loop {
             match self.channel.next_message() {
-                Ok(Some(message)) if message.kind == DONE => return Ok(Some(TurnEnd::Done(message.content))),
+                // Else of an earlier turn, which somebody else had said was done.
+                Ok(Some(message)) if message.kind == DONE => {
+                    let mine = format!("{} ", turn.number);
+                    if let Some(content) = message.content.strip_prefix(mine.as_bytes()) {
+                        return Ok(Some(TurnEnd::Done(content.to_vec())));
+                    }
+                }
                 Ok(Some(message)) if message.kind == INPUT => {
                     let asked = now();
                     let line = answer(&message.content);
                     progress.wait_for(now().saturating_sub(asked));
                     self.channel.queue(&line);
                 }
+                Ok(Some(message)) if message.kind == BRANCHED => {}
                 Ok(Some(message)) => progress.keep(message),
                 Ok(None) => break,
                 Err(Nonsense) => {

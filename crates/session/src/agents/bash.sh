@@ -64,7 +64,8 @@ __rollcage_end
 __rollcage_done() {
   # Only what was opened for this cell.
   if [[ $__rollcage_in != "$__rollcage_null" ]]; then \exec {__rollcage_in}<&-; fi
-  builtin printf 'done %d\n%s' "${#1}" "$1" >&"$__rollcage_channel"
+  local done="$__rollcage_number $1"
+  builtin printf 'done %d\n%s' "${#done}" "$done" >&"$__rollcage_channel"
 }
 
 # Reads a cell, and opens its input.

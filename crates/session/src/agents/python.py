@@ -3,7 +3,8 @@
 It is given on the command line, and stops at its fork point, the opening of a file that is never there. What it is sent:
 `session SEED FLAGS`, then `cell NUMBER BYTES INPUT_BYTES` with so many bytes of source and of standard input, and to a
 question `answer BYTES` or `refuse 0`. What it says: `KIND BYTES` and so many bytes, of the kinds `ready`, `result` and `display`
-(MIME bundles as JSON), `input` (a question) and `done`. All numbers are decimal, and each line ends with a newline.
+(MIME bundles as JSON), `input` (a question) and `done` (the cell's number, and how it
+ended). All numbers are decimal, and each line ends with a newline.
 
 Cells are compiled as they are, never edited. Modules that a cell may shadow or patch are imported before the first cell.
 """
@@ -301,7 +302,7 @@ class Agent:
             self.begin(stdin)
             ending, code = self.interpreter.run(f"<cell {number}>", source.decode())
             self.end(code)
-            self.channel.say(b"done", ending.encode())
+            self.channel.say(b"done", f"{number} {ending}".encode())
 
     def begin(self, stdin):
         """Gives a cell descriptors 0, 1 and 2 of its own, whatever the last one did to them."""

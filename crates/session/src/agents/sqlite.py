@@ -45,11 +45,11 @@ class Agent:
             if words[0] == "branch":
                 make_branch(self.channel, self.kept)
                 continue
-            _number, source, stdin = (int(word) for word in words[1:])
+            number, source, stdin = (int(word) for word in words[1:])
             source = self.channel.bytes(source).decode("utf-8", "replace")
             self.channel.bytes(stdin)
             self.interrupted = False
-            self.channel.say(b"done", self.run(source).encode())
+            self.channel.say(b"done", f"{number} {self.run(source)}".encode())
 
     def run(self, source):
         try:

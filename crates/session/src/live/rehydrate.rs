@@ -110,6 +110,7 @@ fn replay_cell(cage: &mut SessionCage, shared: &Shared, cell: &LoggedCell) -> Re
     let mut answers = cell.answers.iter();
     let mut answer = |_prompt: &[u8]| Agent::answer(answers.next().and_then(Option::as_deref));
     let turn = Turn {
+        number: cell.number,
         order: &Agent::cell(cell.number, cell.source.as_bytes(), &cell.stdin),
         limits: &turn_limits(&limits),
         capture: spec.capture,

@@ -519,6 +519,7 @@ impl Inner {
             Agent::answer(line.as_deref())
         };
         let turn = Turn {
+            number,
             order: &Agent::cell(number, cell.source.as_bytes(), &cell.stdin),
             limits: &turn_limits(&limits),
             capture: spec.capture,

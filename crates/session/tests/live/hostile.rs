@@ -109,7 +109,7 @@ const CASES: &[Case] = &[
     },
     Case {
         name: "says that it is done",
-        cell: "import os\nfor fd in range(3, 256):\n    try: os.write(fd, b'done 8\\nreturned')\n    except OSError: pass",
+        cell: "import os\nfor fd in range(3, 256):\n    try: os.write(fd, b'done 10\\n2 returned')\n    except OSError: pass",
         fate: RETURNED,
     },
     Case {

@@ -17,7 +17,7 @@ use crate::language_files::find;
 use crate::{host, output};
 
 /// A state of 200 MB.
-const ARRAY: &str = "x = bytearray(b'x') * (200 << 20)\nlen(x)";
+const ARRAY: &str = "import numpy\nx = numpy.ones(25 << 20)\nlen(x)";
 /// The same in small objects: a list of so many numbers, each an object of 32 bytes and a place of 8.
 const OBJECTS: &str = "x = [n + 0.5 for n in range(6_500_000)]\nlen(x)";
 
@@ -115,10 +115,10 @@ fn measure(ground: &Ground, case: SessionCase, scale: usize) -> anyhow::Result<B
             })?;
             Ok(row(name, OURS, &times))
         }
-        SessionCase::ForkOne => fork(ground, name, "x = 1\nx", 1, 40 * scale),
-        SessionCase::ForkSixteen => fork(ground, name, "x = 1\nx", 16, 4 * scale),
-        SessionCase::ForkArray => fork(ground, name, ARRAY, 1, 4 * scale),
-        SessionCase::ForkObjects => fork(ground, name, OBJECTS, 1, 4 * scale),
+        SessionCase::ForkOne => fork(ground, name, (None, "x = 1\nx"), 1, 40 * scale),
+        SessionCase::ForkSixteen => fork(ground, name, (None, "x = 1\nx"), 16, 4 * scale),
+        SessionCase::ForkArray => fork(ground, name, (Some("numpy"), ARRAY), 1, 8 * scale),
+        SessionCase::ForkObjects => fork(ground, name, (None, OBJECTS), 1, 8 * scale),
         SessionCase::Evict | SessionCase::Rehydrate => {
             let mut there = Vec::new();
             let mut back = Vec::new();
@@ -142,8 +142,14 @@ fn repeat(count: usize, mut once: impl FnMut() -> anyhow::Result<Duration>) -> a
     (0..count).map(|_| once()).collect()
 }
 
-fn fork(ground: &Ground, name: &str, state: &str, count: usize, times: usize) -> anyhow::Result<BenchRow> {
-    let session = ground.open(None)?;
+fn fork(
+    ground: &Ground,
+    name: &str,
+    (preload, state): (Option<&str>, &str),
+    count: usize,
+    times: usize,
+) -> anyhow::Result<BenchRow> {
+    let session = ground.open(preload)?;
     run(&session, state, None)?;
     let times = repeat(times, || {
         let (took, forked) = timed(|| session.fork(count).context("cannot fork"))?;
