@@ -11,7 +11,8 @@ use rollcage_sandbox::Host;
 use crate::harness::{run, sh, text};
 
 const FIRST_UID: u32 = 0x7000_0000;
-const UIDS_PER_BLOCK: u32 = 512;
+/// Those of slots, of fork servers, and of the slots of 32 banks of sessions.
+const UIDS_PER_BLOCK: u32 = 512 + 2 + 32 * 512;
 /// Directories below the root of a hierarchy in which this process's own group may lie.
 const GROUP_DEPTH_MAX: u32 = 6;
 /// What is dying takes a moment; this is a bound for a machine in trouble.

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// Uids of one host of ours; see the sandbox's leases.
-const UIDS_PER_BLOCK: u32 = 512;
+/// Those of slots, of fork servers, and of the slots of 32 banks of sessions.
+const UIDS_PER_BLOCK: u32 = 512 + 2 + 32 * 512;
 const FIRST_UID: u32 = 0x7000_0000;
 /// The kernel takes a moment to remove what it has killed; this is many times that.
 const SETTLING: Duration = Duration::from_secs(10);

@@ -217,7 +217,9 @@ impl SessionCage {
                 Err(Errno::NOENT | Errno::INTR) => continue,
                 Err(errno) => return Err(system("hear of a branch")(errno)),
             };
-            let is_meant = Some(waiting.process) == self.channel.speaker()
+            // A shell that a cell made exit goes on in another process of the session.
+            let members = self.group.processes_now().map_err(group)?;
+            let is_meant = members.contains(&waiting.process)
                 && i64::from(waiting.number) == libc::SYS_clone
                 && waiting.argument == BRANCH_FLAGS;
             match notification::answer(asks, waiting, is_meant) {

@@ -17,6 +17,9 @@ const MEMORY: ByteSize = ByteSize::gib(1);
 /// String hashes, which decide the order of sets, must be those of the session's next interpreter too.
 const HASH_SEED: (&str, &str) = ("PYTHONHASHSEED", "0");
 
+/// What comes behind a preload of Python.
+const EXERCISE: &str = include_str!("../agents/exercise.py");
+
 /// An agent.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Agent {
@@ -111,7 +114,7 @@ impl Agent {
             stop: rollcage_sandbox::Stop::Open,
             not_with: Vec::new(),
             executable: recipe.and_then(|recipe| recipe.executable.clone()),
-            preload: preload.map(|preload| preload.code.clone()),
+            preload: preload.map(|preload| format!("{}\n{EXERCISE}", preload.code)),
             limits: Limits { stack: limits.stack, ..Limits::default() },
             memory: recipe.map_or(MEMORY, |recipe| recipe.memory),
             start_time: START_TIME,
