@@ -1,10 +1,6 @@
 //! Live sessions against what others have recorded, published and promised of theirs.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test stops at the first thing that is not as it should be"
-)]
+#![expect(clippy::unwrap_used, reason = "a test stops at the first thing that is not as it should be")]
 
 mod datamind;
 mod episodes;

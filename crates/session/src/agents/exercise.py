@@ -20,7 +20,9 @@ def exercise():
 
 
 try:
-    exercise()
+    # Often enough for the interpreter to have made up its mind about the code, which it writes into it.
+    for _ in range(20):
+        exercise()
 except Exception:
     pass  # A library of another version. It is only slower.
 del exercise

@@ -11,6 +11,7 @@ Cells are compiled as they are, never edited. Modules that a cell may shadow or 
 
 import __future__
 import _ast
+import ctypes
 import linecache
 import traceback
 
@@ -21,6 +22,7 @@ for _feature in __future__.all_feature_names:
     FUTURE_FLAGS |= getattr(__future__, _feature).compiler_flag
 ROWS_MAX = 100
 print_exception, sources = traceback.print_exception, linecache.cache
+flush_libraries = ctypes.CDLL(None).fflush
 
 
 class Interpreter:
@@ -245,8 +247,6 @@ def show(error):
 class Agent:
     def __init__(self):
         self.interpreter = Interpreter()
-        self.modules_seen = 0
-        self.flush_libraries = None
         self.stdin = sys.stdin
 
     def prepare(self):
@@ -357,34 +357,13 @@ class Agent:
         return answer.decode()
 
     def flush(self):
-        """Empties Python's buffers and, where a module from outside the library may have filled them, C's."""
+        """Empties Python's buffers, and C's, which libraries may have filled."""
         for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
             try:
                 stream.flush()
             except Exception:
                 pass
-        if len(modules) != self.modules_seen:
-            self.modules_seen = len(modules)
-            self.look_for_libraries()
-        if self.flush_libraries is not None:
-            self.flush_libraries(None)
-
-    def look_for_libraries(self):
-        library = os.path.dirname(os.__file__)
-        files = [getattr(module, "__file__", None) or "" for module in list(modules.values())]
-        if self.flush_libraries is None and (
-            "_ctypes" in modules
-            or any(
-                isinstance(file, str) and file.endswith(".so") and not file.startswith(library + "/lib-dynload")
-                for file in files
-            )
-        ):
-            try:
-                import ctypes
-
-                self.flush_libraries = ctypes.CDLL(None).fflush
-            except Exception:
-                pass
+        flush_libraries(None)
 
 
 def main():
@@ -393,6 +372,8 @@ def main():
     stop_to_be_copied()
     if agent.take_up():
         agent.serve()
+    # The end of an interpreter is no part of a session.
+    leave(0)
 
 
 main()

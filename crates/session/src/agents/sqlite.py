@@ -142,6 +142,7 @@ def main():
     agent = Agent()
     if agent.take_up():
         agent.serve()
+    leave(0)
 
 
 main()

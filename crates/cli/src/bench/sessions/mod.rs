@@ -27,7 +27,7 @@ const OURS: &str = "rollcage";
 const IPYKERNEL: &str = "ipykernel";
 /// What uses pandas.
 const PANDAS_CELL: &str =
-    "import pandas as pd\ndf = pd.DataFrame({'a': range(1000), 'b': 1.5})\ndf.describe()";
+    "import pandas as pd\ndf = pd.DataFrame({'a': range(1000), 'b': 1.5})\nprint(df.sum())";
 
 /// What to measure.
 #[derive(Clone, Debug)]
