@@ -14,6 +14,7 @@ use std::sync::OnceLock;
 
 use rollcage_guest::protocol::Refusal;
 
+use crate::arenas;
 use crate::branch;
 use crate::point;
 use crate::raw;
@@ -192,6 +193,9 @@ fn stop(settings: &'static Settings, open: Option<c_int>) {
         // A second thread that comes here waits too.
         Role::Spare { seconds } => spare::wait(seconds),
     }
+    if settings.is_session() {
+        arenas::begin();
+    }
     STATE.store(PASSING, Ordering::Relaxed);
 }
 
@@ -208,6 +212,7 @@ fn real(known: &AtomicPtr<c_void>, name: &CStr) -> *mut c_void {
 
 type OpenAt = unsafe extern "C" fn(c_int, *const c_char, c_int, c_uint) -> c_int;
 type FileOpen = unsafe extern "C" fn(*const c_char, *const c_char) -> *mut libc::FILE;
+type Map = unsafe extern "C" fn(*mut c_void, usize, c_int, c_int, c_int, libc::off_t) -> *mut c_void;
 type Fork = unsafe extern "C" fn() -> libc::pid_t;
 type SetName = unsafe extern "C" fn(usize);
 type Read = unsafe extern "C" fn(c_int, *mut c_void, usize) -> isize;
@@ -340,6 +345,47 @@ unsafe extern "C" fn fgets(text: *mut c_char, size: c_int, file: *mut libc::FILE
     let fgets: Option<GetString> = unsafe { transmute(real(&KNOWN, c"fgets")) };
     // SAFETY: the caller keeps to fgets(3).
     fgets.map_or(ptr::null_mut(), |fgets| unsafe { fgets(text, size, file) })
+}
+
+/// # Safety
+///
+/// As mmap(2).
+#[unsafe(no_mangle)]
+unsafe extern "C" fn mmap64(
+    address: *mut c_void,
+    length: usize,
+    protection: c_int,
+    flags: c_int,
+    fd: c_int,
+    offset: libc::off_t,
+) -> *mut c_void {
+    static KNOWN: AtomicPtr<c_void> = AtomicPtr::new(ptr::null_mut());
+    // SAFETY: libc's mmap64 has these parameters.
+    let map: Option<Map> = unsafe { transmute(real(&KNOWN, c"mmap64")) };
+    let Some(map) = map else { return libc::MAP_FAILED };
+    // SAFETY: the caller keeps to mmap(2).
+    let arena = unsafe { arenas::arena(map, address, length, protection, flags) };
+    if !arena.is_null() {
+        return arena;
+    }
+    // SAFETY: as above.
+    unsafe { map(address, length, protection, flags, fd, offset) }
+}
+
+/// # Safety
+///
+/// As mmap(2).
+#[unsafe(no_mangle)]
+unsafe extern "C" fn mmap(
+    address: *mut c_void,
+    length: usize,
+    protection: c_int,
+    flags: c_int,
+    fd: c_int,
+    offset: libc::off_t,
+) -> *mut c_void {
+    // SAFETY: one function under two names.
+    unsafe { mmap64(address, length, protection, flags, fd, offset) }
 }
 
 /// Ruby calls this when it has loaded what programs need: its gems, and what its own library has in Ruby.

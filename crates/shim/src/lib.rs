@@ -12,6 +12,7 @@
 //! A process that cannot be copied can be told to wait at that point instead, for a program of its own ([`spare`]).
 #![expect(unsafe_code, reason = "replaces functions of libc and calls the interpreter it is loaded into")]
 
+mod arenas;
 mod branch;
 mod calls;
 mod descriptors;

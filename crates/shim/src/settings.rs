@@ -101,6 +101,11 @@ pub(crate) fn take() -> Option<Settings> {
 }
 
 impl Settings {
+    /// Whether what comes of the fork point are sessions.
+    pub(crate) fn is_session(&self) -> bool {
+        self.point.to_bytes().starts_with(b"/rollcage/")
+    }
+
     /// If an open of `path` is the one waited for: the same name in memory of our own.
     pub(crate) fn point(&self, path: &CStr) -> Option<&CStr> {
         let path = path.to_bytes();

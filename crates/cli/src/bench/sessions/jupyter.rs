@@ -13,6 +13,8 @@ use super::{IPYKERNEL, PANDAS_CELL, row};
 
 /// From PyPI, at these versions.
 const PACKAGES: [&str; 2] = ["jupyter_client==8.9.1", "ipykernel==7.3.0"];
+/// What cages find.
+const PYTHON: &str = "/usr/bin/python3";
 const DRIVER: &str = include_str!("jupyter.py");
 
 /// What the driver measured.
@@ -31,15 +33,17 @@ enum Value {
 
 /// Measures it, in an environment that is made below `cache` the first time.
 pub(super) fn measured(cases: &[SessionCase], is_quick: bool, cache: &Path) -> anyhow::Result<Vec<BenchRow>> {
-    let python = environment(cache)?;
+    let packages = packages(cache)?;
     let (starts, cells, idle) = if is_quick { ("3", "100", "2") } else { ("15", "500", "8") };
-    let output = Command::new(python)
+    let output = Command::new(PYTHON)
         .args(["-c", DRIVER, starts, cells, idle, PANDAS_CELL])
+        .env("PYTHONPATH", packages)
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .output()
         .context("cannot run Python")?;
     let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "the driver of the ipykernel failed: {}", said.trim());
+    let last = said.lines().rev().find(|line| !line.contains("WARNING")).unwrap_or_default();
+    ensure!(output.status.success(), "the driver of the ipykernel failed: {last}");
     let measured: Measured =
         serde_json::from_slice(&output.stdout).context("the driver of the ipykernel printed no report")?;
     let times = |seconds: &[f64]| seconds.iter().map(|one| Duration::from_secs_f64(*one)).collect::<Vec<_>>();
@@ -55,23 +59,20 @@ pub(super) fn measured(cases: &[SessionCase], is_quick: bool, cache: &Path) -> a
     Ok(rows.collect())
 }
 
-/// A virtual environment with the packages and the system's own, for pandas; its interpreter.
-fn environment(cache: &Path) -> anyhow::Result<PathBuf> {
+/// A directory with the packages, for the interpreter that cages use: others have other libraries.
+fn packages(cache: &Path) -> anyhow::Result<PathBuf> {
     let directory = cache.join("bench-ipykernel");
-    let python = directory.join("bin/python");
     let mark = directory.join(PACKAGES.join(" "));
     if !mark.exists() {
-        let run = |command: &mut Command| -> anyhow::Result<()> {
-            let output = command.output().context("cannot run Python")?;
-            let said = String::from_utf8_lossy(&output.stderr);
-            ensure!(output.status.success(), "cannot install the ipykernel: {}", said.trim());
-            Ok(())
-        };
-        run(Command::new("python3")
-            .args(["-m", "venv", "--system-site-packages", "--clear"])
-            .arg(&directory))?;
-        run(Command::new(&python).args(["-m", "pip", "install", "--quiet"]).args(PACKAGES))?;
+        let output = Command::new("python3")
+            .args(["-m", "pip", "--python", PYTHON, "install", "--quiet", "--upgrade", "--target"])
+            .arg(&directory)
+            .args(PACKAGES)
+            .output()
+            .context("cannot run pip")?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "cannot install the ipykernel: {}", said.trim());
         std::fs::write(&mark, "").context("cannot write into the cache")?;
     }
-    Ok(python)
+    Ok(directory)
 }
