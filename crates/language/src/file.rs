@@ -13,13 +13,14 @@ use serde::de::{Deserializer, MapAccess, Visitor, value::MapAccessDeserializer};
 
 use crate::command::Command;
 use crate::error::LanguageError;
-use crate::language::{Container, Install, Language, SessionKind};
+use crate::language::{Container, Install, Language};
 use crate::nearest::nearest;
 use crate::prepare::PrepareSection;
 use crate::proof::CompletionProof;
 use crate::root::RootSection;
 use crate::scalar::{AbsolutePath, Name, Parsed, VariableName, Words};
 use crate::self_test::{Expected, SelfTest};
+use crate::session::SessionValue;
 use crate::test_code::{Library, TestCode};
 use crate::warm::WarmSection;
 
@@ -120,14 +121,6 @@ struct InstallSection {
     container_instructions: String,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum SessionValue {
-    Python,
-    Bash,
-    Sqlite,
-}
-
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct LimitsSection {
@@ -166,6 +159,8 @@ impl LanguageFile {
             Some(toolchain) => values(toolchain),
             None => derived_toolchain(compile.as_ref(), &execute),
         };
+        let (session_kind, session_recipe) =
+            self.session.map_or((None, None), |SessionValue(kind, recipe)| (Some(kind), recipe));
         Language {
             display: self.display.unwrap_or_else(|| name.clone()),
             name,
@@ -185,11 +180,8 @@ impl LanguageFile {
             env_vars: variables(self.env_vars),
             completion_proof: self.completion_proof.map(Parsed::value),
             test_code: self.test_code.map(TestCodeSection::into_test_code),
-            session: self.session.map(|session| match session {
-                SessionValue::Python => SessionKind::Python,
-                SessionValue::Bash => SessionKind::Bash,
-                SessionValue::Sqlite => SessionKind::Sqlite,
-            }),
+            session: session_kind,
+            session_recipe,
             prepare: self.prepare.map(PrepareSection::into_prepare),
             warm: self.warm.map(|WarmSection(warm)| warm),
             tests: self.tests.into_iter().map(TestSection::into_test).collect(),

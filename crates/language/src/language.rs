@@ -11,6 +11,7 @@ use crate::prepare::Prepare;
 use crate::proof::CompletionProof;
 use crate::root::RootRecipe;
 use crate::self_test::SelfTest;
+use crate::session::{SessionKind, SessionRecipe};
 use crate::test_code::TestCode;
 use crate::warm::{ForkRecipe, Warm};
 
@@ -52,6 +53,8 @@ pub struct Language {
     pub test_code: Option<TestCode>,
     /// How state is carried from turn to turn; `None` runs every cell alone.
     pub session: Option<SessionKind>,
+    /// The recipe of a session of that kind.
+    pub session_recipe: Option<SessionRecipe>,
     /// What is made once for all its compilers; `None` for nothing.
     pub prepare: Option<Prepare>,
     /// How an interpreter is kept ready; `None` starts one for each program.
@@ -78,17 +81,6 @@ pub struct Container {
     pub base_image: Option<String>,
     /// Its family, such as `debian`.
     pub family: Option<String>,
-}
-
-/// A way to carry an interpreter's state from one turn to the next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum SessionKind {
-    /// Cells of one Python namespace.
-    Python,
-    /// Scripts of one bash.
-    Bash,
-    /// Statements of one connection to an SQLite database.
-    Sqlite,
 }
 
 impl Language {

@@ -38,7 +38,7 @@ impl Driver {
         match kind {
             SessionKind::Python => Some(PYTHON),
             SessionKind::Bash => Some(BASH),
-            SessionKind::Sqlite => None,
+            SessionKind::Sqlite | SessionKind::Recipe => None,
         }
     }
 

@@ -14,15 +14,19 @@ use std::sync::Mutex;
 use rollcage_guest::branch::{ARRIVALS, receive_arrivals};
 use rollcage_sys::child::{BranchPlan, Side, branch};
 
-use crate::descriptors::own_path;
+use crate::descriptors::{is_event_counter, own_path};
 use crate::{mappings, point, raw};
 
+/// By this path a session's agent opens the socket that is its standard input, where its language cannot write to that.
+const CHANNEL: &[u8] = b"/rollcage/channel";
 const PREFIX: &[u8] = b"/rollcage/branch/";
 /// The number that a session's interpreter has. A branch of it gets the next, and a branch of that this one again.
 const FIRST_NUMBER: i32 = 2;
 /// What fork(3) returns in the trunk, whose child the branch is not.
 const NOT_A_CHILD: libc::pid_t = libc::pid_t::MAX;
 const PATH_BYTES: usize = 4096;
+/// Descriptors that cells do not meet.
+const KEPT_FROM: c_int = 64;
 
 /// Set while the next fork is to be a branch.
 static ARMED: AtomicBool = AtomicBool::new(false);
@@ -31,8 +35,15 @@ static PLANNED: Mutex<Option<Planned>> = Mutex::new(None);
 struct Planned {
     /// The branch's, and what its init executes.
     arrived: [OwnedFd; ARRIVALS],
+    held: Held,
+}
+
+/// What a branch will have of its own in place of its trunk's.
+struct Held {
     files: Vec<OpenFile>,
     replaced: Vec<Replaced>,
+    /// Event counters, by number, and `F_GETFL` of them.
+    counters: Vec<(c_int, c_int)>,
     directory: CString,
 }
 
@@ -46,6 +57,11 @@ struct OpenFile {
     flags: c_int,
     on_exec: c_int,
     offset: i64,
+}
+
+/// If a path asks for the socket: another descriptor of it.
+pub(crate) fn channel(path: &CStr) -> Option<c_int> {
+    (path.to_bytes() == CHANNEL).then(|| raw::duplicate_at_least(0, KEPT_FROM).unwrap_or(-1))
 }
 
 /// Looks whether a path asks for a branch, and if so has everything ready for it or says why there will be none. What is opened in
@@ -62,10 +78,10 @@ pub(crate) fn look_at(path: &CStr) -> Option<&'static CStr> {
     };
     let trunk = [socket, output, error];
     match prepare(trunk) {
-        Ok((files, replaced, directory)) => {
+        Ok(held) => {
             say(socket, "branching", "").ok()?;
             let arrived = receive_arrivals(socket).ok()?;
-            *PLANNED.lock().ok()? = Some(Planned { arrived, files, replaced, directory });
+            *PLANNED.lock().ok()? = Some(Planned { arrived, held });
             ARMED.store(true, Ordering::Relaxed);
             Some(c"/dev/null")
         }
@@ -81,7 +97,7 @@ fn say(socket: c_int, kind: &str, content: &str) -> Result<(), raw::Errno> {
 }
 
 /// What has to be known beforehand, or why a copy would not be a branch.
-fn prepare(trunk: [c_int; 3]) -> Result<(Vec<OpenFile>, Vec<Replaced>, CString), &'static str> {
+fn prepare(trunk: [c_int; 3]) -> Result<Held, &'static str> {
     if raw::thread_count() != Ok(1) {
         return Err("it has threads");
     }
@@ -93,7 +109,7 @@ fn prepare(trunk: [c_int; 3]) -> Result<(Vec<OpenFile>, Vec<Replaced>, CString),
     }
     let known = trunk.map(identity);
     let mut files = Vec::new();
-    let mut replaced = Vec::new();
+    let (mut replaced, mut counters) = (Vec::new(), Vec::new());
     for number in open_descriptors() {
         let Ok(status) = raw::file_status(number) else { continue };
         let own = Some((status.st_dev, status.st_ino));
@@ -104,13 +120,17 @@ fn prepare(trunk: [c_int; 3]) -> Result<(Vec<OpenFile>, Vec<Replaced>, CString),
             }
             libc::S_IFCHR => {}
             libc::S_IFREG | libc::S_IFDIR => files.push(open_file(number, &status)?),
+            // Ruby wakes itself by these.
+            _ if is_event_counter(number) => {
+                counters.push((number, raw::flags(number, libc::F_GETFL).unwrap_or(0)))
+            }
             _ => return Err("it has descriptors that cannot be copied"),
         }
     }
     let mut buffer = [0; PATH_BYTES];
     let length = raw::read_link(c"/proc/self/cwd", &mut buffer).unwrap_or(0);
     let directory = CString::new(buffer.get(..length).unwrap_or_default()).unwrap_or_default();
-    Ok((files, replaced, directory))
+    Ok(Held { files, replaced, counters, directory })
 }
 
 /// By a listing: there may be few of many.
@@ -171,13 +191,18 @@ impl Planned {
     fn settle(&self) -> Result<(), raw::Errno> {
         raw::new_session();
         // A directory that is gone is none in the copy either.
-        if raw::change_directory(&self.directory).is_err() {
+        if raw::change_directory(&self.held.directory).is_err() {
             raw::change_directory(c"/ws/work")?;
         }
-        for file in &self.files {
+        for file in &self.held.files {
             file.open_again()?;
         }
-        for (number, which, on_exec) in &self.replaced {
+        for (number, flags) in &self.held.counters {
+            let own = raw::event_counter(flags & libc::O_NONBLOCK | libc::O_CLOEXEC)?;
+            raw::place_with(own, *number, libc::O_CLOEXEC)?;
+            raw::close(own);
+        }
+        for (number, which, on_exec) in &self.held.replaced {
             let new = self.arrived.get(*which).ok_or(libc::EINVAL)?.as_raw_fd();
             raw::place_with(new, *number, on_exec_flag(*on_exec))?;
         }

@@ -83,7 +83,7 @@ unsafe fn open_by<T>(
     open: impl Fn(*const c_char) -> T,
     descriptor: impl Fn(&T) -> c_int,
 ) -> T {
-    if !path.is_null() && STATE.load(Ordering::Relaxed) == PASSING && SETTINGS.get().is_some() {
+    if is_copy() && !path.is_null() {
         // SAFETY: not null, and open(2) asks for NUL-terminated paths.
         if let Some(other) = branch::look_at(unsafe { CStr::from_ptr(path) }) {
             return open(other.as_ptr());
@@ -103,6 +103,24 @@ unsafe fn open_by<T>(
             opened
         }
     }
+}
+
+/// Whether this is a copy, or a spare that has gone on.
+fn is_copy() -> bool {
+    STATE.load(Ordering::Relaxed) == PASSING && SETTINGS.get().is_some()
+}
+
+/// The socket of a session, if that is what a copy opens.
+///
+/// # Safety
+///
+/// `path` is what open(2) was called with.
+unsafe fn channel(path: *const c_char) -> Option<c_int> {
+    if !is_copy() || path.is_null() {
+        return None;
+    }
+    // SAFETY: not null, and open(2) asks for NUL-terminated paths.
+    branch::channel(unsafe { CStr::from_ptr(path) })
 }
 
 /// The settings, if the program is open and nothing has been read of the real file. `None` in a child of a spare.
@@ -265,6 +283,10 @@ macro_rules! opens {
             ) -> c_int {
                 let from = [$($directory,)? libc::AT_FDCWD][0];
                 let with = [$($mode,)? 0][0];
+                // SAFETY: the caller keeps to open(2).
+                if let Some(channel) = unsafe { channel(path) } {
+                    return channel;
+                }
                 // SAFETY: the caller keeps to open(2), and another path changes nothing of that.
                 let open = |path| unsafe { real_openat(from, path, flags, with) };
                 // SAFETY: as above.
@@ -290,6 +312,11 @@ opens! {
 /// As fopen(3).
 #[unsafe(no_mangle)]
 unsafe extern "C" fn fopen(path: *const c_char, mode: *const c_char) -> *mut libc::FILE {
+    // SAFETY: the caller keeps to fopen(3).
+    if let Some(channel) = unsafe { channel(path) } {
+        // SAFETY: a descriptor that was just made, and the caller's mode.
+        return unsafe { libc::fdopen(channel, mode) };
+    }
     // SAFETY: the caller keeps to fopen(3), and another path changes nothing of that.
     let open = |path| unsafe { real_fopen(path, mode) };
     let descriptor = |file: &*mut libc::FILE| {

@@ -47,12 +47,18 @@ enum Kind {
     File,
     EventCounter,
     Pipe,
+    /// A file without a name that can be written to: the text that a session's agent came in. A session never reads on in it.
+    Script,
 }
 
 impl Own {
     /// What is open besides the standard streams and `socket`. The program's file, if that is `open`, will be replaced by
     /// whoever opened it.
-    pub(crate) fn take_stock(socket: i32, open: Option<i32>) -> Result<Self, (Refusal, i64)> {
+    pub(crate) fn take_stock(
+        socket: i32,
+        open: Option<i32>,
+        is_session: bool,
+    ) -> Result<Self, (Refusal, i64)> {
         let nothing = Held { number: -1, kind: Kind::Harmless, on_exec: 0, status: 0, inode: 0 };
         let mut own = Self { held: [nothing; KEPT_MAX], len: 0 };
         for number in (FIRST..LOOKED_AT).filter(|number| *number != socket) {
@@ -61,7 +67,7 @@ impl Own {
             let held = if open == Some(number) {
                 Held { number, on_exec, ..nothing }
             } else {
-                Held::look(number, on_exec).ok_or(shared)?
+                Held::look(number, on_exec, is_session).ok_or(shared)?
             };
             let place = own.held.get_mut(own.len);
             *place.ok_or((Refusal::TooManyDescriptors, KEPT_MAX_DETAIL))? = held;
@@ -100,6 +106,7 @@ impl Own {
                     held.replace(raw::event_counter(flags & libc::O_NONBLOCK | libc::EFD_CLOEXEC)?)?;
                 }
                 Kind::Pipe => self.replace_pipe(index, held.inode)?,
+                Kind::Script => held.replace(raw::open_existing(c"/dev/null", flags)?)?,
             }
         }
         Ok(())
@@ -130,13 +137,14 @@ impl Own {
 
 impl Held {
     /// `None` if children could not be given one like it.
-    fn look(number: i32, on_exec: i32) -> Option<Self> {
+    fn look(number: i32, on_exec: i32, is_session: bool) -> Option<Self> {
         let file = raw::file_status(number).ok()?;
         let status = raw::flags(number, libc::F_GETFL).ok()?;
         let is_read_only = status & libc::O_ACCMODE == libc::O_RDONLY;
         let kind = match file.st_mode & libc::S_IFMT {
             libc::S_IFCHR | libc::S_IFDIR => Kind::Harmless,
             libc::S_IFREG if is_read_only => Kind::File,
+            libc::S_IFREG if is_session && file.st_nlink == 0 => Kind::Script,
             libc::S_IFIFO => Kind::Pipe,
             _ if is_event_counter(number) => Kind::EventCounter,
             _ => return None,
@@ -156,7 +164,7 @@ impl Held {
     }
 }
 
-fn is_event_counter(number: i32) -> bool {
+pub(crate) fn is_event_counter(number: i32) -> bool {
     let mut path = [0; PATH_BYTES];
     let mut target = [0; PATH_BYTES];
     let read = raw::read_link(own_path(number, &mut path), &mut target).unwrap_or(0);

@@ -43,7 +43,7 @@ pub(crate) fn stop(settings: &Settings, socket: c_int, open: Option<c_int>) {
     // SAFETY: NULL stands for all streams.
     unsafe { libc::fflush(ptr::null_mut()) };
     check_process().unwrap_or_else(|reason| refused(reason));
-    let own = Own::take_stock(socket, open).unwrap_or_else(|reason| refused(reason));
+    let own = Own::take_stock(socket, open, settings.is_session()).unwrap_or_else(|reason| refused(reason));
     let held = Held::take().unwrap_or_else(|errno| refused((Refusal::Signals, i64::from(errno))));
     environment::remove_listed(&settings.hidden);
     let Some(handover) = settings.take_socket().and_then(Handover::receive) else { raw::exit(1) };

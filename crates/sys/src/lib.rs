@@ -17,6 +17,7 @@ pub mod landlock;
 pub mod mapping;
 pub mod mount;
 pub mod notification;
+pub mod page_out;
 mod raw;
 pub mod seccomp;
 pub mod signals;

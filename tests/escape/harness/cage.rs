@@ -9,6 +9,7 @@ use rollcage_sandbox::{Cancel, Host, SandboxError};
 use rollcage_types::{ExecOutcome, ExecRequest, Termination};
 
 use super::canary;
+use super::conversation;
 use super::copy;
 use super::machine::Watch;
 use super::modes::{Mode, Place};
@@ -136,7 +137,13 @@ impl Cages {
 
 /// Runs it in a cage, or at that as a copy of an interpreter.
 fn run_as(place: Place, host: &Arc<Host>, request: &ExecRequest) -> Result<ExecOutcome, String> {
-    if place == Place::Warm { copy::run(host, request) } else { run(host, request) }
+    match place {
+        Place::Warm => copy::run(host, request),
+        Place::Session | Place::Branch => conversation::run(place, host, request),
+        Place::Cold | Place::Compile | Place::Checker | Place::Loopback | Place::Allowed => {
+            run(host, request)
+        }
+    }
 }
 
 fn run(host: &Host, request: &ExecRequest) -> Result<ExecOutcome, String> {

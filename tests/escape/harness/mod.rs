@@ -3,6 +3,7 @@
 mod cage;
 mod canary;
 mod control;
+mod conversation;
 mod copy;
 mod machine;
 mod matrix;

@@ -36,6 +36,20 @@ pub(super) const MODES: &[Mode] = &[
         place: Place::Warm,
     },
     Mode {
+        name: "full/v1/session",
+        level: IsolationLevel::Full,
+        accounting: Accounting::Groups,
+        supervisor: Supervisor::Root,
+        place: Place::Session,
+    },
+    Mode {
+        name: "full/v1/branch",
+        level: IsolationLevel::Full,
+        accounting: Accounting::Groups,
+        supervisor: Supervisor::Root,
+        place: Place::Branch,
+    },
+    Mode {
         name: "full/v1/compile",
         level: IsolationLevel::Full,
         accounting: Accounting::Groups,
@@ -148,6 +162,10 @@ pub(super) enum Place {
     Cold,
     /// The program itself, as a copy of an interpreter that was started before.
     Warm,
+    /// A cell of a session that is never branched.
+    Session,
+    /// A cell of a branch of a session.
+    Branch,
     /// The compile step of a language.
     Compile,
     /// The checker program of a problem's author, beside what a solution read and wrote and what was expected of it.

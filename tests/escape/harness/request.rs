@@ -45,7 +45,13 @@ pub(super) fn attack(probe: &Probe, place: Place, arguments: &[String], target: 
         limits = unhurried(&limits);
     }
     match place {
-        Place::Cold | Place::Warm | Place::Checker | Place::Loopback | Place::Allowed => {
+        Place::Cold
+        | Place::Warm
+        | Place::Session
+        | Place::Branch
+        | Place::Checker
+        | Place::Loopback
+        | Place::Allowed => {
             let mut request = companion(probe.attack, target);
             request.argv.extend_from_slice(arguments);
             request.limits = limits;
@@ -84,7 +90,9 @@ fn unhurried(limits: &Limits) -> Limits {
 
 fn network(place: Place) -> NetworkAccess {
     match place {
-        Place::Cold | Place::Warm | Place::Checker | Place::Compile => NetworkAccess::None,
+        Place::Cold | Place::Warm | Place::Session | Place::Branch | Place::Checker | Place::Compile => {
+            NetworkAccess::None
+        }
         Place::Loopback => NetworkAccess::Loopback,
         Place::Allowed => {
             let list = AllowList::parse(["allowed.invalid:80,443", "localhost:9"]);

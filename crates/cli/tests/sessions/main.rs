@@ -5,6 +5,7 @@
 mod datamind;
 mod episodes;
 mod properties;
+mod soak;
 
 use std::sync::{Arc, OnceLock};
 
@@ -21,7 +22,8 @@ fn farm() -> Option<&'static Farm> {
         match Host::start(&HostConfig { slots: 1, launcher, ..HostConfig::default() }) {
             Ok(host) => {
                 let directory = tempfile::tempdir().unwrap().keep();
-                let config = FarmConfig { memory: Some(ByteSize::gib(8)), live_max: None, directory };
+                let config =
+                    FarmConfig { memory: Some(ByteSize::gib(8)), live_max: None, directory, idle: None };
                 Some(Farm::new(Arc::new(host), config).unwrap())
             }
             Err(error) => {

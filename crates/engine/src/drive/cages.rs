@@ -19,6 +19,9 @@ use super::compile_cache::{CompileCache, DiskCache};
 /// times in a row is not a hiccup.
 const ATTEMPTS_MAX: u32 = 3;
 
+/// A session that a model has not come back to for so long is put aside.
+const IDLE: Duration = Duration::from_secs(300);
+
 /// A finished run, and how long it took to be admitted and to be run.
 #[derive(Debug)]
 pub struct Ran {
@@ -74,7 +77,12 @@ impl Started {
         let made =
             tempfile::Builder::new().prefix("rollcage-sessions-").tempdir().map_err(FarmError::Directory);
         let made = made.and_then(|directory| {
-            let config = FarmConfig { memory: None, live_max: None, directory: directory.path().to_owned() };
+            let config = FarmConfig {
+                memory: None,
+                live_max: None,
+                directory: directory.path().to_owned(),
+                idle: Some(IDLE),
+            };
             Ok(OpenedFarm { farm: Farm::new(host, config)?, _directory: directory })
         });
         match made {

@@ -17,6 +17,9 @@ use super::engine::{Engine, Spent};
 use super::error_chain::error_chain;
 use super::session_cells::CellTrouble;
 
+/// Attempts at one cell where it may pass, the first included.
+const ATTEMPTS_MAX: u32 = 3;
+
 /// The live session of one trajectory.
 #[derive(Debug)]
 pub(super) struct LiveConversation {
@@ -42,13 +45,35 @@ impl LiveConversation {
         spent: &mut Spent,
     ) -> Result<CellResult, CellTrouble> {
         let cell = LiveCell { stdin: Arc::from(stdin), ..LiveCell::new(code) };
+        for attempt in 1.. {
+            match self.try_run(engine, farm.clone(), cell.clone(), spent).await {
+                Ok(outcome) => return Ok(cell_result(outcome)),
+                // The session is brought back as it was before the cell.
+                Err(error) if error.is_retryable() && attempt < ATTEMPTS_MAX => {
+                    tracing::warn!(attempt, error = %error_chain(&error), "a cell failed, trying again");
+                }
+                Err(error) => {
+                    return Err(CellTrouble { reason: error_chain(&error), may_pass: error.is_retryable() });
+                }
+            }
+        }
+        unreachable!("the last attempt returns")
+    }
+
+    async fn try_run(
+        &mut self,
+        engine: &Engine,
+        farm: Farm,
+        cell: LiveCell,
+        spent: &mut Spent,
+    ) -> Result<LiveOutcome, LiveError> {
         let (opened, language, spec) = (self.session.clone(), Arc::clone(&self.language), self.spec.clone());
         let source = Arc::clone(&cell.source);
         let opening = move || match opened {
             Some(session) => Ok(session),
             None => open(&farm, &language, spec, source.as_bytes()).map_err(LiveError::Farm),
         };
-        let session = engine.blocking(spent, opening).await.map_err(|error| trouble(&error))?;
+        let session = engine.blocking(spent, opening).await?;
         self.session = Some(session.clone());
         let guard = InterruptOnDrop(session.clone());
         let running = move || {
@@ -59,7 +84,7 @@ impl LiveConversation {
         };
         let outcome = engine.blocking(spent, running).await;
         drop(guard);
-        outcome.map(cell_result).map_err(|error| trouble(&error))
+        outcome
     }
 }
 
@@ -80,10 +105,6 @@ fn open(
         }
         opened => opened,
     }
-}
-
-fn trouble(error: &LiveError) -> CellTrouble {
-    CellTrouble { reason: error_chain(error), may_pass: error.is_retryable() }
 }
 
 /// Interrupts a cell when whoever waits for it is gone. After the cell it does nothing.

@@ -4,7 +4,7 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 
 use super::GroupError;
 
@@ -38,7 +38,7 @@ impl GroupFile {
     }
 
     pub(super) fn try_write(&self, text: &str) -> Result<(), Errno> {
-        rustix::io::pwrite(&self.fd, text.as_bytes(), 0).map(|_written| ())
+        retry_on_intr(|| rustix::io::pwrite(&self.fd, text.as_bytes(), 0)).map(|_written| ())
     }
 
     pub(super) fn write(&self, text: &str) -> Result<(), GroupError> {
@@ -59,7 +59,7 @@ impl GroupFile {
 
     fn with_text(&self, read: impl FnOnce(&str) -> Option<u64>) -> Result<u64, GroupError> {
         let mut buffer = [0; TEXT_MAX];
-        let count = rustix::io::pread(&self.fd, &mut buffer, 0)
+        let count = retry_on_intr(|| rustix::io::pread(&self.fd, &mut buffer, 0))
             .map_err(|errno| GroupError::new("read", &self.path, errno))?;
         std::str::from_utf8(&buffer[..count])
             .ok()

@@ -13,6 +13,7 @@ mod channel;
 mod copy;
 mod family;
 mod files;
+mod park;
 mod turn;
 
 pub use bank::{BankError, Branches, Origin, SessionBank};
@@ -20,4 +21,5 @@ pub use branch::NotBranched;
 pub use cage::SessionCage;
 pub use channel::Message;
 pub use files::{ListedFile, SessionFileError};
+pub use park::swap_free;
 pub use turn::{Interrupts, Turn, TurnEnd, TurnLimits, TurnOutcome, TurnUsage};

@@ -1,9 +1,10 @@
 //! The programs of ours that run cells inside a session's interpreter, and what is said to them.
 
-use rollcage_language::{Language, SessionKind};
-use rollcage_sandbox::{ForkPoint, ForkServerSpec, Interrupts};
-use rollcage_types::{ByteSize, Limits, RelativePath};
 use std::time::Duration;
+
+use rollcage_language::{Language, SessionInterrupts, SessionKind};
+use rollcage_sandbox::{ForkPoint, ForkServerSpec, Interrupts};
+use rollcage_types::{ByteSize, FileEntry, Limits, RelativePath};
 
 use crate::live::error::FarmError;
 use crate::report::Ending;
@@ -21,63 +22,69 @@ const HASH_SEED: (&str, &str) = ("PYTHONHASHSEED", "0");
 const EXERCISE: &str = include_str!("../agents/exercise.py");
 
 /// An agent.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Agent {
-    source: &'static str,
-    /// What it is given to, where that is not the language's own command.
-    command: Option<&'static [&'static str]>,
+    argv: Vec<String>,
+    /// Where it is no argument.
+    file: Option<FileEntry>,
+    /// Whether one interpreter is copied for each session.
+    pub(super) is_copied: bool,
+    executable: Option<String>,
     /// Who hears an interrupt.
     pub(super) interrupts: Interrupts,
 }
 
-const PYTHON: Agent = Agent {
-    source: concat!(include_str!("../agents/common.py"), include_str!("../agents/python.py")),
-    command: None,
-    interrupts: Interrupts::Interpreter,
-};
-
-const BASH: Agent = Agent {
-    source: include_str!("../agents/bash.sh"),
-    command: None,
-    // Children in the foreground first of all, for which bash waits.
-    interrupts: Interrupts::Everything,
-};
-
-const SQLITE: Agent = Agent {
-    source: concat!(include_str!("../agents/common.py"), include_str!("../agents/sqlite.py")),
-    command: Some(&["python3", "-B"]),
-    interrupts: Interrupts::Interpreter,
-};
+const PYTHON: &str = concat!(include_str!("../agents/common.py"), include_str!("../agents/python.py"));
+const SQLITE: &str = concat!(include_str!("../agents/common.py"), include_str!("../agents/sqlite.py"));
+const BASH: &str = include_str!("../agents/bash.sh");
+/// What interpreters take a text as their program after.
+const OPTION: &str = "-c";
 
 impl Agent {
     /// The agent of sessions in `language`.
     pub(super) fn of(language: &Language) -> Result<Self, FarmError> {
-        match language.session {
-            Some(SessionKind::Python) => Ok(PYTHON),
-            Some(SessionKind::Bash) => Ok(BASH),
-            Some(SessionKind::Sqlite) => Ok(SQLITE),
-            None => Err(FarmError::NoAgent { language: language.name.clone() }),
-        }
+        let own = |argv: Vec<String>, interrupts| {
+            let executable = language.fork_recipe().and_then(|recipe| recipe.executable.clone());
+            Self { argv, file: None, is_copied: true, executable, interrupts }
+        };
+        Ok(match (language.session, &language.session_recipe) {
+            (Some(SessionKind::Python), _) => {
+                own(instead_of_source(language, PYTHON), Interrupts::Interpreter)
+            }
+            // Children in the foreground first of all, for which bash waits.
+            (Some(SessionKind::Bash), _) => own(instead_of_source(language, BASH), Interrupts::Everything),
+            (Some(SessionKind::Sqlite), _) => {
+                let argv = ["python3", "-B", OPTION, SQLITE].map(str::to_owned).to_vec();
+                Self { executable: None, ..own(argv, Interrupts::Interpreter) }
+            }
+            (Some(SessionKind::Recipe), Some(recipe)) => Self {
+                argv: recipe.argv(),
+                file: recipe.file.clone().map(|path| FileEntry::new(path, recipe.agent.as_bytes())),
+                is_copied: recipe.is_copied,
+                executable: recipe.executable.clone(),
+                interrupts: match recipe.interrupts {
+                    SessionInterrupts::Interpreter => Interrupts::Interpreter,
+                    SessionInterrupts::Everything => Interrupts::Everything,
+                },
+            },
+            (Some(SessionKind::Recipe) | None, _) => {
+                return Err(FarmError::NoAgent { language: language.name.clone() });
+            }
+        })
     }
 
-    /// The language's command, with the agent instead of a source file.
-    pub(super) fn argv(self, language: &Language) -> Vec<String> {
-        /// What interpreters take a text as their program after.
-        const OPTION: &str = "-c";
-        let own = || [OPTION.to_owned(), self.source.to_owned()];
-        if let Some(command) = self.command {
-            return command.iter().map(|word| (*word).to_owned()).chain(own()).collect();
-        }
-        let source = language.filename.as_str();
-        let placed = |argument: &String| match argument == source {
-            true => own().to_vec(),
-            false => vec![argument.clone()],
-        };
-        language.run_command().argv.iter().flat_map(placed).collect()
+    /// Its command line.
+    pub(super) fn argv(&self) -> Vec<String> {
+        self.argv.clone()
+    }
+
+    /// The file that it is in, if it is in one.
+    pub(super) const fn file(&self) -> Option<&FileEntry> {
+        self.file.as_ref()
     }
 
     /// The variables that cells see.
-    pub(super) fn env_vars(self, language: &Language) -> Vec<(String, String)> {
+    pub(super) fn env_vars(&self, language: &Language) -> Vec<(String, String)> {
         let mut variables = language.env_vars.clone();
         if matches!(language.session, Some(SessionKind::Python | SessionKind::Sqlite)) {
             variables.retain(|(name, _)| name != HASH_SEED.0);
@@ -88,7 +95,7 @@ impl Agent {
 
     /// How its interpreter becomes one that is copied.
     pub(super) fn fork_server(
-        self,
+        &self,
         language: &Language,
         preload: Option<&str>,
         limits: &Limits,
@@ -105,15 +112,16 @@ impl Agent {
             }
         };
         Ok(ForkServerSpec {
-            argv: self.argv(language),
+            argv: self.argv(),
             env_vars: self.env_vars(language),
-            start_vars: recipe.map(|recipe| recipe.start_vars.clone()).unwrap_or_default(),
+            // Those of the recipe are for another fork point.
+            start_vars: Vec::new(),
             program: RelativePath::new("session").expect("a plain name"),
             point: ForkPoint::Path(FORK_POINT.to_owned()),
             passes: 0,
             stop: rollcage_sandbox::Stop::Open,
             not_with: Vec::new(),
-            executable: recipe.and_then(|recipe| recipe.executable.clone()),
+            executable: self.executable.clone(),
             preload: preload.map(|preload| format!("{}\n{EXERCISE}", preload.code)),
             limits: Limits { stack: limits.stack, ..Limits::default() },
             memory: recipe.map_or(MEMORY, |recipe| recipe.memory),
@@ -147,4 +155,14 @@ impl Agent {
     pub(super) fn ending(content: &[u8]) -> Option<Ending> {
         Ending::parse(std::str::from_utf8(content).ok()?)
     }
+}
+
+/// The language's command, with the agent instead of a source file.
+fn instead_of_source(language: &Language, agent: &str) -> Vec<String> {
+    let source = language.filename.as_str();
+    let placed = |argument: &String| match argument == source {
+        true => vec![OPTION.to_owned(), agent.to_owned()],
+        false => vec![argument.clone()],
+    };
+    language.run_command().argv.iter().flat_map(placed).collect()
 }

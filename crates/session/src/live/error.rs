@@ -40,6 +40,9 @@ pub enum FarmError {
     /// The cage failed.
     #[error("cannot open the session")]
     Sandbox(#[source] SandboxError),
+    /// No thread to look for idle sessions.
+    #[error("cannot start a thread")]
+    Thread(#[source] std::io::Error),
     /// Where evicted sessions lie cannot be used.
     #[error("cannot use the directory of sessions that are put aside")]
     Directory(#[source] std::io::Error),
@@ -52,7 +55,7 @@ impl FarmError {
             Self::NoAgent { .. } | Self::NoPreload { .. } | Self::TooLarge { .. } | Self::Directory(_) => {
                 false
             }
-            Self::Full { .. } => true,
+            Self::Full { .. } | Self::Thread(_) => true,
             Self::Bank(BankError::Server(error)) => error.is_retryable(),
             Self::Bank(error) => matches!(error, BankError::NoMoreBanks | BankError::Launcher(_)),
             Self::Sandbox(error) => error.is_retryable(),
@@ -94,6 +97,12 @@ pub enum LiveError {
     NotReplayable {
         /// What a replay would not bring back.
         reason: String,
+    },
+    /// Its memory cannot be moved out.
+    #[error("the session cannot be parked: {reason}")]
+    NotParkable {
+        /// Why that would free nothing.
+        reason: &'static str,
     },
     /// A cell that was replayed ended otherwise than it had, so that the state is one that nobody saw.
     #[error("cell {cell} ended otherwise when it was replayed: {first}, then {again}")]
@@ -140,6 +149,7 @@ impl LiveError {
             | Self::CellTooLong { .. }
             | Self::OutOfTime { .. }
             | Self::NotReplayable { .. }
+            | Self::NotParkable { .. }
             | Self::Diverged { .. }
             | Self::ForeignSnapshot
             | Self::File(_)

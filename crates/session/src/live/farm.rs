@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
 use rollcage_language::Language;
-use rollcage_sandbox::{BankError, Branches, Cancel, Host, Origin, SandboxError, SessionBank, SessionCage};
+use rollcage_sandbox::{
+    BankError, Branches, Cancel, Host, Origin, SandboxError, SessionBank, SessionCage, swap_free,
+};
 use rollcage_types::{ByteSize, ExecRequest, Limits};
 
 use crate::live::agent::Agent;
@@ -18,6 +21,8 @@ use crate::live::session::{LiveSession, LiveSpec, Shared};
 const DESCRIPTORS_EACH: u64 = 5;
 /// Descriptors left for all else.
 const DESCRIPTORS_BESIDE: u64 = 1500;
+/// Swap that is left to others.
+const SWAP_MIN: ByteSize = ByteSize::mib(64);
 /// What opening a session may take before its first cell.
 const OPENING: u64 = 8 << 20;
 
@@ -30,6 +35,8 @@ pub struct FarmConfig {
     pub live_max: Option<usize>,
     /// Where sessions that are put aside lie: a directory of this farm alone.
     pub directory: PathBuf,
+    /// A session that was not used for so long is put aside.
+    pub idle: Option<Duration>,
 }
 
 /// How many sessions there are, by where their state is.
@@ -37,6 +44,8 @@ pub struct FarmConfig {
 pub struct FarmCounts {
     /// Their interpreters run.
     pub live: u64,
+    /// Of these, whose memory was moved out.
+    pub parked: u64,
     /// They are on disk.
     pub evicted: u64,
     /// Evictions there have been.
@@ -53,6 +62,7 @@ pub struct Farm(pub(super) Arc<FarmState>);
 
 #[derive(Debug)]
 pub(super) struct FarmState {
+    began: Instant,
     host: Arc<Host>,
     budget: Arc<Budget>,
     live_max: u64,
@@ -65,6 +75,7 @@ pub(super) struct FarmState {
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     pub(super) live: AtomicU64,
+    pub(super) parked: AtomicU64,
     pub(super) evicted: AtomicU64,
     pub(super) evictions: AtomicU64,
     pub(super) rehydrations: AtomicU64,
@@ -91,7 +102,8 @@ impl Farm {
         std::fs::create_dir_all(&config.directory).map_err(FarmError::Directory)?;
         let budget = config.memory.unwrap_or_else(|| usual_budget(&host));
         let live_max = config.live_max.map_or_else(usual_live_max, |most| most as u64);
-        Ok(Self(Arc::new(FarmState {
+        let state = Arc::new(FarmState {
+            began: Instant::now(),
             host,
             budget: Budget::new(budget),
             live_max,
@@ -99,7 +111,16 @@ impl Farm {
             banks: Mutex::default(),
             order: Mutex::default(),
             counters: Counters::default(),
-        })))
+        });
+        if let Some(idle) = config.idle {
+            let state = Arc::downgrade(&state);
+            let watch = move || sweep(&state, idle);
+            std::thread::Builder::new()
+                .name("rollcage-idle".to_owned())
+                .spawn(watch)
+                .map_err(FarmError::Thread)?;
+        }
+        Ok(Self(state))
     }
 
     /// Opens a session of `language`, whose interpreter is ready when this returns.
@@ -117,6 +138,7 @@ impl Farm {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         FarmCounts {
             live: count(&counters.live),
+            parked: count(&counters.parked),
             evicted: count(&counters.evicted),
             evictions: count(&counters.evictions),
             rehydrations: count(&counters.rehydrations),
@@ -190,8 +212,25 @@ impl FarmState {
             if let Some(promise) = self.budget.promise(bytes, used) {
                 return Ok(promise);
             }
-            self.put_one_aside()?;
+            if !self.park_one() {
+                self.put_one_aside()?;
+            }
         }
+    }
+
+    /// Moves the memory out of the session that was not used for longest, of those that still have theirs, where there is swap.
+    fn park_one(&self) -> bool {
+        if swap_free() < SWAP_MIN {
+            return false;
+        }
+        let mut from = 0;
+        while let Some((place, shared)) = self.next_used_after(from) {
+            from = place + 1;
+            if shared.upgrade().is_some_and(|shared| shared.park_if_idle()) {
+                return true;
+            }
+        }
+        false
     }
 
     /// Puts the session aside that was not used for longest, of those that can be.
@@ -234,10 +273,17 @@ impl FarmState {
         if let Some(bank) = own.iter().find(|bank| bank.free() > 0 && bank.is_alive()) {
             return Ok(Arc::clone(bank));
         }
-        let spec = Agent::of(language)?.fork_server(language, preload, limits)?;
-        let origin = Origin::Copies(Box::new(spec));
-        let bank = SessionBank::start(&self.host, origin, SessionBank::SLOTS_MAX, &Cancel::new())
-            .map_err(FarmError::Bank)?;
+        let agent = Agent::of(language)?;
+        let start = |origin| {
+            SessionBank::start(&self.host, origin, SessionBank::SLOTS_MAX, &Cancel::new())
+                .map_err(FarmError::Bank)
+        };
+        let bank = if agent.is_copied {
+            let spec = agent.fork_server(language, preload, limits)?;
+            start(Origin::Copies(Box::new(spec)))?
+        } else {
+            start(Origin::Executed)?
+        };
         own.push(Arc::clone(&bank));
         Ok(bank)
     }
@@ -256,6 +302,27 @@ impl FarmState {
         let last = shared.place.swap(place, Ordering::Relaxed);
         order.sessions.remove(&last);
         order.sessions.insert(place, Arc::downgrade(shared));
+        shared.used_at.store(self.now_ms(), Ordering::Relaxed);
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Puts aside who was not used for so long.
+    fn put_idle_aside(&self, idle: Duration) {
+        let before = self.now_ms().saturating_sub(u64::try_from(idle.as_millis()).unwrap_or(u64::MAX));
+        let mut from = 0;
+        while let Some((place, shared)) = self.next_used_after(from) {
+            from = place + 1;
+            let Some(shared) = shared.upgrade() else { continue };
+            if shared.used_at.load(Ordering::Relaxed) > before {
+                return;
+            }
+            if let Some(Err(error @ LiveError::Store { .. })) = shared.put_aside_if_idle() {
+                tracing::warn!(%error, "a session cannot be put aside");
+            }
+        }
     }
 
     pub(super) fn forget(&self, place: u64) {
@@ -264,6 +331,20 @@ impl FarmState {
 
     fn order(&self) -> MutexGuard<'_, Order> {
         self.order.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Looks for idle sessions now and then, until the farm is gone.
+fn sweep(farm: &Weak<FarmState>, idle: Duration) {
+    /// A session is put aside at the latest a quarter of its time late.
+    const LOOKS: u32 = 4;
+    const LOOK_MIN: Duration = Duration::from_millis(50);
+    loop {
+        std::thread::sleep((idle / LOOKS).max(LOOK_MIN));
+        match farm.upgrade() {
+            Some(farm) => farm.put_idle_aside(idle),
+            None => return,
+        }
     }
 }
 

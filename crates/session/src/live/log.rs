@@ -44,21 +44,20 @@ pub struct Recorded {
     pub ending: Option<Ending>,
     /// Of its output.
     pub digest: [u8; 32],
-    /// Whether it was interrupted, at a moment that no replay meets again.
-    pub interrupted: bool,
+    /// Whether it is left out of replays: it was interrupted, at a moment that no replay meets again, or is not done twice.
+    pub skipped: bool,
 }
 
 impl Recorded {
     pub(super) fn of(outcome: &LiveOutcome) -> Self {
-        let interrupted =
-            matches!(outcome.termination, Termination::LimitExceeded(_) | Termination::Cancelled);
+        let skipped = matches!(outcome.termination, Termination::LimitExceeded(_) | Termination::Cancelled);
         let mut hasher = blake3::Hasher::new();
         for stream in [&outcome.stdout, &outcome.stderr] {
             hasher.update(&stream.bytes_total.to_le_bytes());
             hasher.update(&without_addresses(&stream.head));
             hasher.update(&without_addresses(&stream.tail));
         }
-        Self { ending: outcome.ending.clone(), digest: *hasher.finalize().as_bytes(), interrupted }
+        Self { ending: outcome.ending.clone(), digest: *hasher.finalize().as_bytes(), skipped }
     }
 }
 

@@ -57,7 +57,7 @@ pub struct Rehydrated {
     pub cells: u32,
     /// Those whose output was another, addresses aside.
     pub diverged: Vec<u32>,
-    /// Those that were not replayed, because what they had done was cut off by an interrupt.
+    /// Those that were not replayed: what they had done was cut off by an interrupt, or is not done twice.
     pub skipped: Vec<u32>,
     /// Time on the clock.
     pub time: Duration,

@@ -25,7 +25,7 @@ pub(super) fn rebuild(
     files: Option<&(Vec<FileEntry>, u64)>,
 ) -> Result<(SessionCage, Rehydrated), LiveError> {
     let began = Instant::now();
-    let cage = open_cage(farm, shared.agent, &shared.language, &shared.spec)?;
+    let cage = open_cage(farm, &shared.agent, &shared.language, &shared.spec)?;
     // Counted as live from here on, whatever becomes of it.
     let mut opened = Opened { farm, cage: Some(cage) };
     let mut rehydrated = Rehydrated::default();
@@ -75,7 +75,7 @@ fn replay(
 ) -> Result<(), LiveError> {
     match entry {
         Entry::Put(file) => Ok(cage.put_file(file)?),
-        Entry::Cell(cell) if cell.recorded.interrupted => {
+        Entry::Cell(cell) if cell.recorded.skipped => {
             rehydrated.skipped.push(cell.number);
             Ok(())
         }

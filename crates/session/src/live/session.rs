@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
 use rollcage_language::{Language, SessionKind};
-use rollcage_sandbox::{Cancel, ListedFile, NotBranched, SessionCage, Turn, TurnEnd, TurnLimits};
+use rollcage_sandbox::{Cancel, ListedFile, NotBranched, SessionCage, Turn, TurnEnd, TurnLimits, swap_free};
 use rollcage_types::{ByteSize, CapturePlan, ExecRequest, FileEntry, Limits, RelativePath, format_duration};
 
 use crate::cell::CellEffect;
@@ -73,12 +73,14 @@ pub struct LiveCell {
     pub stdin: Arc<[u8]>,
     /// Its limits, where they are not the session's.
     pub limits: Option<CellLimits>,
+    /// Whether it is something that is not done twice: the session is then never put aside, and a restore leaves it out.
+    pub once: bool,
 }
 
 impl LiveCell {
     /// A cell without input.
     pub fn new(source: impl Into<Arc<str>>) -> Self {
-        Self { source: source.into(), stdin: Arc::from([].as_slice()), limits: None }
+        Self { source: source.into(), stdin: Arc::from([].as_slice()), limits: None, once: false }
     }
 }
 
@@ -92,6 +94,8 @@ pub enum LiveState {
     Ready,
     /// One is running.
     Busy,
+    /// It can; its memory was moved out, and comes back as it is touched.
+    Parked,
     /// It can, once it is brought back.
     Evicted,
     /// It has no state; the text says why.
@@ -144,6 +148,8 @@ pub(super) struct Shared {
     pub(super) spec: LiveSpec,
     /// In the order of uses.
     pub(super) place: AtomicU64,
+    /// Of the last use, in milliseconds of the farm's life.
+    pub(super) used_at: AtomicU64,
     inner: Mutex<Inner>,
     /// Interrupts the cell that is running.
     running: Mutex<Option<Cancel>>,
@@ -156,6 +162,8 @@ struct Inner {
     log: Vec<Entry>,
     next_number: u32,
     used: Duration,
+    /// Whether its memory was moved out since its last cell.
+    parked: bool,
     /// To be told with the next outcome.
     rehydrated: Option<Rehydrated>,
 }
@@ -173,7 +181,7 @@ impl LiveSession {
     pub(super) fn open(farm: &Farm, language: Arc<Language>, spec: LiveSpec) -> Result<Self, FarmError> {
         let agent = Agent::of(&language)?;
         let farm = Arc::clone(&farm.0);
-        let cage = open_cage(&farm, agent, &language, &spec)?;
+        let cage = open_cage(&farm, &agent, &language, &spec)?;
         Ok(Self::with(farm, agent, language, spec, cage, Vec::new()))
     }
 
@@ -188,7 +196,7 @@ impl LiveSession {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let next_number = log.iter().rev().find_map(Entry::number).map_or(1, |last| last + 1);
         let stand = Stand::Live(Box::new(cage));
-        let inner = Inner { stand, log, next_number, used: Duration::ZERO, rehydrated: None };
+        let inner = Inner { stand, log, next_number, used: Duration::ZERO, parked: false, rehydrated: None };
         let shared = Arc::new(Shared {
             farm,
             id: NEXT.fetch_add(1, Ordering::Relaxed),
@@ -196,6 +204,7 @@ impl LiveSession {
             agent,
             spec,
             place: AtomicU64::new(u64::MAX),
+            used_at: AtomicU64::new(0),
             inner: Mutex::new(inner),
             running: Mutex::new(None),
         });
@@ -239,6 +248,7 @@ impl LiveSession {
             Err(_busy) => return LiveState::Busy,
         };
         match &inner.stand {
+            Stand::Live(_) if inner.parked => LiveState::Parked,
             Stand::Live(_) => LiveState::Ready,
             Stand::Evicted(_) => LiveState::Evicted,
             Stand::Poisoned(reason) => LiveState::Poisoned(reason.clone()),
@@ -249,6 +259,13 @@ impl LiveSession {
     /// The language spoken.
     pub fn language(&self) -> &Arc<Language> {
         &self.0.language
+    }
+
+    /// Moves what the session holds out of memory, where there is swap to move it to.
+    pub fn park(&self) -> Result<(), LiveError> {
+        let mut inner = self.0.lock()?;
+        inner.be_live(&self.0)?;
+        inner.park(&self.0)
     }
 
     /// Puts the session aside: what is needed to bring it back goes to disk, and its interpreter ends.
@@ -323,7 +340,7 @@ impl LiveSession {
             let (cage, _rehydrated) = rebuild(&shared.farm, shared, &inner.log, Some(&files))?;
             let (farm, language, spec) =
                 (Arc::clone(&shared.farm), Arc::clone(&shared.language), shared.spec.clone());
-            Ok(Self::with(farm, shared.agent, language, spec, cage, inner.log.clone()))
+            Ok(Self::with(farm, shared.agent.clone(), language, spec, cage, inner.log.clone()))
         };
         (0..count).map(branch).collect()
     }
@@ -380,6 +397,12 @@ impl Shared {
         }
     }
 
+    /// Whether it was live, idle and in memory, and is parked now.
+    pub(super) fn park_if_idle(&self) -> bool {
+        let Ok(mut inner) = self.lock() else { return false };
+        matches!(inner.stand, Stand::Live(_)) && !inner.parked && inner.park(self).is_ok()
+    }
+
     /// `None` if it is not live, or busy.
     pub(super) fn put_aside_if_idle(&self) -> Option<Result<(), LiveError>> {
         let mut inner = self.lock().ok()?;
@@ -427,6 +450,9 @@ impl Inner {
             Stand::Evicted(_) => Some(&farm.counters.evicted),
             Stand::Poisoned(_) | Stand::Closed => None,
         };
+        if std::mem::take(&mut self.parked) {
+            farm.counters.parked.fetch_sub(1, Ordering::Relaxed);
+        }
         if let Some(counter) = counter(&self.stand) {
             counter.fetch_sub(1, Ordering::Relaxed);
         }
@@ -435,6 +461,21 @@ impl Inner {
             counter.fetch_add(1, Ordering::Relaxed);
         }
         self.stand = to;
+    }
+
+    fn park(&mut self, shared: &Shared) -> Result<(), LiveError> {
+        if self.parked {
+            return Ok(());
+        }
+        if swap_free() == ByteSize::default() {
+            return Err(LiveError::NotParkable {
+                reason: "the machine has no swap, so that it would free nothing",
+            });
+        }
+        self.cage()?.park().map_err(LiveError::Sandbox)?;
+        self.parked = true;
+        shared.farm.counters.parked.fetch_add(1, Ordering::Relaxed);
+        Ok(())
     }
 
     fn be_live(&mut self, shared: &Shared) -> Result<(), LiveError> {
@@ -490,7 +531,14 @@ impl Inner {
         Ok(branched.map(|cage| {
             shared.farm.counters.live.fetch_add(1, Ordering::Relaxed);
             let (farm, language) = (Arc::clone(&shared.farm), Arc::clone(&shared.language));
-            LiveSession::with(farm, shared.agent, language, shared.spec.clone(), cage, self.log.clone())
+            LiveSession::with(
+                farm,
+                shared.agent.clone(),
+                language,
+                shared.spec.clone(),
+                cage,
+                self.log.clone(),
+            )
         }))
     }
 
@@ -509,6 +557,9 @@ impl Inner {
         let spec = &shared.spec;
         let number = self.next_number;
         let limits = cell.limits.clone().unwrap_or_else(|| CellLimits::from(&spec.limits));
+        if std::mem::take(&mut self.parked) {
+            shared.farm.counters.parked.fetch_sub(1, Ordering::Relaxed);
+        }
         let cage = self.cage()?;
         let now = cage.memory().map_err(LiveError::Sandbox)?.as_u64();
         let _room = shared.farm.room_for(spec.limits.memory.as_u64().saturating_sub(now))?;
@@ -545,7 +596,8 @@ impl Inner {
             self.leave(&shared.farm, Stand::Poisoned(reason));
         }
         if outcome.effect == CellEffect::Kept {
-            let recorded = Recorded::of(&outcome);
+            let mut recorded = Recorded::of(&outcome);
+            recorded.skipped |= cell.once;
             let (source, stdin) = (Arc::clone(&cell.source), Arc::clone(&cell.stdin));
             self.log.push(Entry::Cell(LoggedCell { number, source, stdin, answers, recorded }));
         }
@@ -561,16 +613,18 @@ impl Inner {
         let is_exit = |entry: &&Entry| matches!(entry, Entry::Cell(cell) if matches!(cell.recorded.ending, Some(Ending::Exited(_))));
         let waiting = match shared.language.session {
             Some(SessionKind::Bash) => self.log.iter().filter(is_exit).count() as u64,
-            Some(SessionKind::Python | SessionKind::Sqlite) | None => 0,
+            // The tasks of a runtime with threads are no cell's.
+            Some(SessionKind::Recipe) if !shared.agent.is_copied => u64::MAX - 1,
+            Some(SessionKind::Python | SessionKind::Sqlite | SessionKind::Recipe) | None => 0,
         };
         let cage = self.cage()?;
         if cage.tasks().map_err(LiveError::Sandbox)? > 1 + waiting {
             return Err(not_replayable("a cell left threads or processes running"));
         }
         let (files, omitted) = cage.all_files()?;
-        let is_interrupted = |entry: &Entry| matches!(entry, Entry::Cell(cell) if cell.recorded.interrupted);
-        if self.log.iter().any(is_interrupted) {
-            return Err(not_replayable("a cell was interrupted"));
+        let is_skipped = |entry: &Entry| matches!(entry, Entry::Cell(cell) if cell.recorded.skipped);
+        if self.log.iter().any(is_skipped) {
+            return Err(not_replayable("a cell was interrupted, or is one that is not done twice"));
         }
         let aside = Aside { log: std::mem::take(&mut self.log), files, complete: omitted == 0 };
         let path = shared.farm.directory.join(format!("session-{}", shared.id));
@@ -597,15 +651,15 @@ pub(super) fn turn_limits(limits: &CellLimits) -> TurnLimits {
 /// A fresh interpreter, before its first cell.
 pub(super) fn open_cage(
     farm: &FarmState,
-    agent: Agent,
+    agent: &Agent,
     language: &Language,
     spec: &LiveSpec,
 ) -> Result<SessionCage, FarmError> {
     let request = ExecRequest {
         env_vars: agent.env_vars(language),
-        files: spec.files.clone(),
+        files: spec.files.iter().chain(agent.file()).cloned().collect(),
         limits: Limits { cpu_time: spec.total_time, wall_time: START_WAIT, ..spec.limits.clone() },
-        ..ExecRequest::new(agent.argv(language))
+        ..ExecRequest::new(agent.argv())
     };
     farm.cage(language, spec, &request, &Agent::greeting(spec.seed, spec.asks))
 }

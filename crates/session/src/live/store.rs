@@ -47,7 +47,7 @@ struct CellHead {
     answers: Vec<Option<Vec<u8>>>,
     ending: Option<String>,
     digest: [u8; 32],
-    interrupted: bool,
+    skipped: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -88,7 +88,7 @@ impl Stored {
                 answers: cell.answers.clone(),
                 ending: cell.recorded.ending.as_ref().map(Ending::words),
                 digest: cell.recorded.digest,
-                interrupted: cell.recorded.interrupted,
+                skipped: cell.recorded.skipped,
             }),
         };
         let head = Head {
@@ -129,7 +129,7 @@ impl Stored {
                     recorded: Recorded {
                         ending: cell.ending.as_deref().and_then(Ending::parse),
                         digest: cell.digest,
-                        interrupted: cell.interrupted,
+                        skipped: cell.skipped,
                     },
                 }),
             });

@@ -5,6 +5,7 @@ mod bash;
 mod branches;
 mod hostile;
 mod python;
+mod recipes;
 mod residency;
 mod sqlite;
 
@@ -25,7 +26,7 @@ impl Ground {
     /// A farm of its own with this budget.
     pub(crate) fn farm(&self, memory: ByteSize, live_max: Option<usize>) -> Farm {
         let directory = self.directory.path().join("aside");
-        let config = FarmConfig { memory: Some(memory), live_max, directory };
+        let config = FarmConfig { memory: Some(memory), live_max, directory, idle: None };
         Farm::new(Arc::clone(&self.host), config).expect("the directory can be made")
     }
 
@@ -50,6 +51,11 @@ pub(crate) fn check(session: &LiveSession, source: &str, stdout: &str) {
     assert_eq!(text(&outcome.stdout), stdout, "{source}: {}", text(&outcome.stderr));
 }
 
+/// Whether the host has it where cages see it.
+pub(crate) fn is_installed(program: &str) -> bool {
+    ["/usr/local/bin", "/usr/bin"].iter().any(|at| std::path::Path::new(at).join(program).exists())
+}
+
 pub(crate) fn text(captured: &rollcage_types::Captured) -> String {
     String::from_utf8_lossy(&captured.head).into_owned()
 }
@@ -66,7 +72,8 @@ fn main() {
         }
     };
     let ground = Ground { host, directory: tempfile::tempdir().expect("a temporary directory") };
-    let all: [(&str, Test); 6] = [
+    let all: [(&str, Test); 7] = [
+        ("recipes", recipes::all),
         ("branches", branches::all),
         ("python", python::all),
         ("hostile", hostile::all),

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use rollcage_language::LanguageSet;
-use rollcage_session::live::{FarmError, ForkWay, LiveCell, LiveError, LiveSpec, LiveState};
+use rollcage_session::live::{
+    Farm, FarmConfig, FarmError, ForkWay, LiveCell, LiveError, LiveSpec, LiveState,
+};
 use rollcage_types::{ByteSize, FileEntry, Limits, RelativePath};
 
 use crate::{Ground, check, open, run, text};
@@ -15,6 +17,7 @@ pub(crate) fn all(ground: &Ground) {
     room_is_made_by_putting_aside_who_was_not_used_for_longest(ground);
     without_room_an_opening_is_refused(ground);
     history_can_be_taken_back(ground);
+    who_is_idle_is_put_aside(ground);
     branches_go_their_own_ways(ground);
 }
 
@@ -131,6 +134,29 @@ fn without_room_an_opening_is_refused(ground: &Ground) {
     let refused =
         ground.farm(ByteSize::mib(32), None).open(set.find("python").unwrap(), small()).unwrap_err();
     assert!(matches!(refused, FarmError::TooLarge { .. }), "{refused}");
+}
+
+fn who_is_idle_is_put_aside(ground: &Ground) {
+    let directory = ground.directory.path().join("idle");
+    let idle = Some(std::time::Duration::from_millis(200));
+    let config = FarmConfig { memory: None, live_max: None, directory, idle };
+    let farm = Farm::new(Arc::clone(&ground.host), config).unwrap();
+    let session = open(&farm, "python", LiveSpec::default());
+    run(&session, "x = 1");
+    let kept = open(&farm, "python", LiveSpec::default());
+    let once = LiveCell { once: true, ..LiveCell::new("import os; y = 2") };
+    kept.execute(&once, &mut |_| None).unwrap();
+    let began = std::time::Instant::now();
+    while session.state() != LiveState::Evicted {
+        assert!(began.elapsed() < std::time::Duration::from_secs(60), "nobody put it aside");
+        std::thread::yield_now();
+    }
+    check(&session, "x", "1\n");
+    assert!(
+        matches!(kept.evict(), Err(LiveError::NotReplayable { .. })),
+        "it has done what is not done twice"
+    );
+    check(&kept, "y", "2\n");
 }
 
 fn history_can_be_taken_back(ground: &Ground) {

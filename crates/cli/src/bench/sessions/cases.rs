@@ -39,6 +39,8 @@ cases! {
     ForkArray = "fork-200mb";
     /// One branch of a session that holds 200 MB of small objects
     ForkObjects = "fork-200mb-objects";
+    /// Move a session's memory out, where there is swap
+    Park = "park";
     /// Put a session aside on disk
     Evict = "evict";
     /// Bring a session back that was put aside

@@ -54,9 +54,10 @@ fn one(plan: &SessionsPlan, count: usize, cancel: &Cancel) -> anyhow::Result<Vec
     }
     let counts = ground.farm.counts();
     output::note(&format!(
-        "{count} sessions opened in {:.1} s: {} live, 0 parked, {} evicted, {} in all",
+        "{count} sessions opened in {:.1} s: {} live, {} parked, {} evicted, {} in all",
         began.elapsed().as_secs_f64(),
-        counts.live,
+        counts.live - counts.parked,
+        counts.parked,
         counts.evicted,
         counts.memory,
     ));

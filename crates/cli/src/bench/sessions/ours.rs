@@ -34,8 +34,12 @@ impl Ground {
         let host = Arc::new(host::start_with(1, plan.host.clone())?);
         let directory =
             tempfile::tempdir().context("cannot create a directory").map_err(Failure::infrastructure)?;
-        let config =
-            FarmConfig { memory: plan.memory, live_max, directory: directory.path().join("sessions") };
+        let config = FarmConfig {
+            memory: plan.memory,
+            live_max,
+            directory: directory.path().join("sessions"),
+            idle: None,
+        };
         let farm = Farm::new(host, config).map_err(Failure::infrastructure)?;
         Ok(Self { farm, python, _directory: directory })
     }
@@ -82,7 +86,7 @@ pub(super) fn measured(plan: &SessionsPlan, cancel: &Cancel) -> Result<Vec<Bench
         let scale = if plan.is_quick { 1 } else { 5 };
         match measure(&ground, *case, scale) {
             Ok(row) => rows.push(row),
-            Err(error) if *case == SessionCase::IdleMemoryPandas => {
+            Err(error) if matches!(case, SessionCase::IdleMemoryPandas | SessionCase::Park) => {
                 output::note(&format!("{} is left out: {error:#}", case.name()));
             }
             Err(error) => return Err(Failure::infrastructure(error.context(case.name()))),
@@ -119,6 +123,16 @@ fn measure(ground: &Ground, case: SessionCase, scale: usize) -> anyhow::Result<B
         SessionCase::ForkSixteen => fork(ground, name, (None, "x = 1\nx"), 16, 4 * scale),
         SessionCase::ForkArray => fork(ground, name, (Some("numpy"), ARRAY), 1, 8 * scale),
         SessionCase::ForkObjects => fork(ground, name, (None, OBJECTS), 1, 8 * scale),
+        SessionCase::Park => {
+            let times = repeat(20 * scale, || {
+                let session = ground.open(None)?;
+                run(&session, "x = 1\nx", None)?;
+                let took = timed(|| session.park().context("cannot park"))?.0;
+                run(&session, "x", Some("1"))?;
+                Ok(took)
+            })?;
+            Ok(row(name, OURS, &times))
+        }
         SessionCase::Evict | SessionCase::Rehydrate => {
             let mut there = Vec::new();
             let mut back = Vec::new();

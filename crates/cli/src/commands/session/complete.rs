@@ -11,7 +11,7 @@ pub(super) fn goes_on(kind: Option<SessionKind>, text: &str) -> bool {
         Some(SessionKind::Python) => python_goes_on(text),
         Some(SessionKind::Bash) => text.trim_end().ends_with('\\') || bash_is_open(text),
         Some(SessionKind::Sqlite) => !text.trim_end().ends_with(';'),
-        None => false,
+        Some(SessionKind::Recipe) | None => false,
     }
 }
 

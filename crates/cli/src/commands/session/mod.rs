@@ -69,7 +69,8 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
     let host = Arc::new(host::start_for(&language, 1, args.cages.host_config(None))?);
     let directory =
         tempfile::tempdir().context("cannot create a directory").map_err(Failure::infrastructure)?;
-    let config = FarmConfig { memory: None, live_max: None, directory: directory.path().to_owned() };
+    let config =
+        FarmConfig { memory: None, live_max: None, directory: directory.path().to_owned(), idle: None };
     let farm = Farm::new(host, config).map_err(Failure::infrastructure)?;
     let mut reader = Reader::new(&language)?;
     let spec = LiveSpec {
@@ -96,7 +97,8 @@ fn file(path: &std::path::Path) -> Result<FileEntry, Failure> {
 
 fn cannot_open(error: FarmError, language: &Language) -> Failure {
     match &error {
-        FarmError::NoAgent { .. } => Failure::usage(error).with_hint("python, bash and sqlite have sessions"),
+        FarmError::NoAgent { .. } => Failure::usage(error)
+            .with_hint("python, bash, sqlite, ruby, lua, r, ocaml-toplevel and javascript have sessions"),
         FarmError::NoPreload { .. } => {
             let known = language.fork_recipe().map(|recipe| recipe.preloads.as_slice()).unwrap_or_default();
             let names: Vec<_> = known.iter().map(|preload| preload.name.as_str()).collect();
@@ -106,6 +108,7 @@ fn cannot_open(error: FarmError, language: &Language) -> Failure {
         | FarmError::Full { .. }
         | FarmError::Bank(_)
         | FarmError::Sandbox(_)
+        | FarmError::Thread(_)
         | FarmError::Directory(_) => Failure::infrastructure(error),
     }
 }

@@ -1,0 +1,146 @@
+//! Sessions in languages whose files bring an agent of their own.
+
+use std::time::Duration;
+
+use rollcage_session::live::{ForkWay, LiveSession, LiveSpec, LiveState};
+use rollcage_types::{LimitKind, Limits, Termination};
+
+use crate::{Ground, check, open, run, text};
+
+/// A language, its program, and what a session in it is put through.
+struct Recipe {
+    language: &'static str,
+    program: &'static str,
+    /// Cells and what they write.
+    cells: &'static [(&'static str, &'static str)],
+    /// A cell that fails, and a part of what is said of it.
+    failure: (&'static str, &'static str),
+    endless: &'static str,
+    /// Whether the session goes on when that was interrupted.
+    survives: bool,
+    /// Whether forks are copies.
+    copies: bool,
+}
+
+const RECIPES: &[Recipe] = &[
+    Recipe {
+        language: "ruby",
+        program: "ruby",
+        cells: &[
+            ("x = 41", "=> 41\n"),
+            ("def f(n) = n + 1\nputs f(x)", "42\n"),
+            ("Dir.mkdir('d'); Dir.chdir('d'); File.write('a', 'b'); Dir.pwd", "=> \"/ws/work/d\"\n"),
+            ("File.read('a')", "=> \"b\"\n"),
+            ("nil", ""),
+        ],
+        failure: ("raise 'no'", "no (RuntimeError)"),
+        endless: "loop {}",
+        survives: true,
+        copies: true,
+    },
+    Recipe {
+        language: "lua",
+        program: "lua5.4",
+        cells: &[
+            ("x = 41", ""),
+            ("x + 1", "42\n"),
+            ("function f(n) return n, x end", ""),
+            ("f(1)", "1\t41\n"),
+            ("print('a')", "a\n"),
+        ],
+        failure: ("error('no')", "no"),
+        endless: "while true do end",
+        survives: true,
+        copies: false,
+    },
+    Recipe {
+        language: "r",
+        program: "Rscript",
+        cells: &[
+            ("x <- 41", ""),
+            ("x + 1", "[1] 42\n"),
+            ("f <- function(n) n * 2; cat(f(x), '\\n')", "82 \n"),
+            ("invisible(3)", ""),
+            ("mean(c(1, 2, 6))", "[1] 3\n"),
+        ],
+        failure: ("stop('no')", "no"),
+        endless: "repeat {}",
+        survives: true,
+        copies: false,
+    },
+    Recipe {
+        language: "ocaml-toplevel",
+        program: "ocaml",
+        cells: &[
+            ("let x = 41", "val x : int = 41\n"),
+            ("x + 1", "- : int = 42\n"),
+            (
+                "let f n = n * 2;; Printf.printf \"%d\\n\" (f x)",
+                "val f : int -> int = <fun>\n82\n- : unit = ()\n",
+            ),
+        ],
+        failure: ("failwith \"no\"", "no"),
+        endless: "while true do () done",
+        survives: true,
+        copies: false,
+    },
+    Recipe {
+        language: "javascript",
+        program: "node",
+        cells: &[
+            ("let x = 41", ""),
+            ("x + 1", "42\n"),
+            ("function f(n) { return n * 2 }\nconsole.log(f(x))", "82\n"),
+            ("Promise.resolve('later')", "'later'\n"),
+        ],
+        failure: ("throw new TypeError('no')", "TypeError: no"),
+        endless: "for (;;) {}",
+        survives: true,
+        copies: false,
+    },
+];
+
+pub(crate) fn all(ground: &Ground) {
+    let farm = ground.roomy();
+    for recipe in RECIPES {
+        if !crate::is_installed(recipe.program) {
+            println!("skipped: sessions in {}, because {} is not installed", recipe.language, recipe.program);
+            continue;
+        }
+        let limits = Limits {
+            cpu_time: Duration::from_millis(800),
+            wall_time: Duration::from_secs(4),
+            processes: 128,
+            ..Limits::default()
+        };
+        let session = open(&farm, recipe.language, LiveSpec { limits, forks: true, ..LiveSpec::default() });
+        recipe.check(&session);
+    }
+}
+
+impl Recipe {
+    fn check(&self, session: &LiveSession) {
+        let language = self.language;
+        for (source, stdout) in self.cells {
+            check(session, source, stdout);
+        }
+        let (source, said) = self.failure;
+        let outcome = run(session, source);
+        assert_eq!(outcome.termination, Termination::Exited { code: 1 }, "{language}");
+        let stderr = text(&outcome.stderr) + &text(&outcome.stdout);
+        assert!(stderr.contains(said), "{language}: {stderr}");
+        let forked = session.fork(1).unwrap();
+        assert_eq!(forked.way == ForkWay::Copied, self.copies, "{language}: {:?}", forked.way);
+        let (last, stdout) = self.cells[1];
+        check(&forked.sessions[0], last, stdout);
+        session.evict().unwrap();
+        let outcome = run(session, last);
+        assert_eq!(text(&outcome.stdout), stdout, "{language}");
+        assert_eq!(outcome.rehydrated.map(|it| it.diverged), Some(vec![]), "{language}");
+        let outcome = run(session, self.endless);
+        assert_eq!(outcome.termination, Termination::LimitExceeded(LimitKind::CpuTime), "{language}");
+        assert_eq!(session.state() == LiveState::Ready, self.survives, "{language}");
+        session.restore().unwrap();
+        check(session, last, stdout);
+    }
+}
