@@ -86,7 +86,7 @@ fn mistakes_are_told_with_position_and_hint() {
         ),
         (
             format!("{MINIMAL}session: pyton\n"),
-            "dir/lang.yaml:4:10: unknown value `pyton`\nhint: did you mean `python`?",
+            "dir/lang.yaml:4:1: unknown value `pyton`\nhint: did you mean `python`?",
         ),
         (
             format!("{MINIMAL}install: {{apt: x}}\n"),

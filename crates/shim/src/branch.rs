@@ -122,7 +122,7 @@ fn prepare(trunk: [c_int; 3]) -> Result<Held, &'static str> {
             libc::S_IFREG | libc::S_IFDIR => files.push(open_file(number, &status)?),
             // Ruby wakes itself by these.
             _ if is_event_counter(number) => {
-                counters.push((number, raw::flags(number, libc::F_GETFL).unwrap_or(0)))
+                counters.push((number, raw::flags(number, libc::F_GETFL).unwrap_or(0)));
             }
             _ => return Err("it has descriptors that cannot be copied"),
         }

@@ -5,9 +5,7 @@ use std::sync::Arc;
 use rollcage_language::LanguageSet;
 use rollcage_sandbox::Host;
 use rollcage_session::live::{Farm, FarmConfig, LiveCell, LiveOutcome, LiveSession, LiveSpec};
-use rollcage_types::{
-    Collect, ExecOutcome, ExecRequest, FileEntry, NetworkLog, RelativePath, Start, Termination, Usage,
-};
+use rollcage_types::{Collect, ExecOutcome, ExecRequest, FileEntry, NetworkLog, Start, Termination, Usage};
 
 use super::modes::Place;
 use super::request::PROGRAM;
@@ -41,9 +39,10 @@ pub(super) fn run(place: Place, host: &Arc<Host>, request: &ExecRequest) -> Resu
         trunk.clone()
     };
     let outcome = execute(&attacked, &cell(request, program))?;
-    let files = match request.collect {
-        Collect::Everything => left_behind(&attacked),
-        Collect::Nothing | Collect::Files(_) => Vec::new(),
+    let left_behind = match request.collect {
+        // Of one that has ended nothing can be read.
+        Collect::Everything => attacked.all_files().unwrap_or_default(),
+        Collect::Nothing | Collect::Files(_) => (Vec::new(), 0),
     };
     for other in [Some(&neighbour), (place == Place::Branch).then_some(&trunk)].into_iter().flatten() {
         let after = execute(other, "print(mine)")?;
@@ -51,7 +50,7 @@ pub(super) fn run(place: Place, host: &Arc<Host>, request: &ExecRequest) -> Resu
             return Err(format!("another session was harmed: {after:?}"));
         }
     }
-    Ok(as_run(outcome, host, files))
+    Ok(as_run(outcome, host, left_behind))
 }
 
 fn execute(session: &LiveSession, source: &str) -> Result<LiveOutcome, String> {
@@ -73,14 +72,7 @@ fn cell(request: &ExecRequest, program: &FileEntry) -> String {
     )
 }
 
-/// What can be read back of a session that still lives.
-fn left_behind(session: &LiveSession) -> Vec<FileEntry> {
-    let listed = session.list_files().unwrap_or_default();
-    let path = |path: &str| RelativePath::new(path).ok();
-    listed.iter().filter_map(|file| session.get_file(&path(&file.path)?).ok()).collect()
-}
-
-fn as_run(outcome: LiveOutcome, host: &Host, files: Vec<FileEntry>) -> ExecOutcome {
+fn as_run(outcome: LiveOutcome, host: &Host, (files, files_omitted): (Vec<FileEntry>, u64)) -> ExecOutcome {
     // A session that was cut off did not end by itself.
     let is_cut_off = outcome.termination == Termination::Signaled { signal: 9 } && outcome.ending.is_none();
     let termination = if is_cut_off { Termination::Exited { code: 1 } } else { outcome.termination };
@@ -97,6 +89,6 @@ fn as_run(outcome: LiveOutcome, host: &Host, files: Vec<FileEntry>) -> ExecOutco
         },
         enforcement: Arc::clone(host.enforcement()),
         files,
-        files_omitted: 0,
+        files_omitted,
     }
 }

@@ -1,8 +1,17 @@
 //! Descriptors that the supervisor forgot to close: anything beyond the three standard streams.
 
-use crate::harness::{Probe, Risk};
+use crate::harness::{Exception, Expectation, Probe, Risk};
 
-pub(crate) const PROBE: Probe = Probe::new("inherited_descriptors", Risk::Reading, ATTACK);
+/// A cell shares the descriptors of the agent that it runs in.
+const AGENT: &str = "the agent's socket, and the pipes of its output, are the session's own";
+
+pub(crate) const PROBE: Probe = Probe {
+    exceptions: &[
+        Exception { modes: "/session", expectation: Expectation::Partial, reason: AGENT },
+        Exception { modes: "/branch", expectation: Expectation::Partial, reason: AGENT },
+    ],
+    ..Probe::new("inherited_descriptors", Risk::Reading, ATTACK)
+};
 
 const ATTACK: &str = r#"
 found = {}

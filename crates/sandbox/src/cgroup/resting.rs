@@ -78,6 +78,11 @@ impl RestingGroup {
         GroupFile::open(&self.members().join("pids.current"), READ)?.number()
     }
 
+    /// Forks that were refused in it, ever.
+    pub(crate) fn forks_refused(&self) -> Result<u64, GroupError> {
+        GroupFile::open(&self.members().join("pids.events"), READ)?.keyed_number("max")
+    }
+
     /// Its processes at this moment, as this process numbers them.
     pub(crate) fn processes_now(&self) -> Result<Vec<u32>, GroupError> {
         let path = self.members().join("cgroup.procs");

@@ -16,6 +16,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::cancel::Cancel;
 use crate::capture::CHUNK;
+use crate::cgroup::Refusals;
 use crate::error::SandboxError;
 use crate::furnish::system;
 use crate::outcome::Killed;
@@ -121,6 +122,7 @@ fn now() -> Duration {
 /// A turn in progress.
 struct Progress {
     cpu_before: Duration,
+    forks_refused_before: u64,
     started: Duration,
     heard: Duration,
     look_at: Duration,
@@ -149,6 +151,7 @@ impl SessionCage {
             stream.keep(&turn.capture);
         }
         let cpu_before = self.group.cpu().map_err(group)?;
+        let forks_refused_before = self.group.forks_refused().map_err(group)?;
         let waker = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map(Arc::new);
         let waker = waker.map_err(system("create an eventfd"))?;
         let watch = cancel.watch(&waker);
@@ -156,6 +159,7 @@ impl SessionCage {
         let started = now();
         let mut progress = Progress {
             cpu_before,
+            forks_refused_before,
             started,
             heard: started,
             // With every processor busy.
@@ -281,7 +285,7 @@ impl SessionCage {
             return self.note_end(None, Some(why)).map(|end| Some(TurnEnd::Ended(end)));
         }
         let why = match self.limit_reached(turn, progress)? {
-            Some(limit) => Killed::Limit(limit),
+            Some(limit) => Killed::Limit(self.behind(limit, progress)?),
             None if cancel.is_cancelled() => Killed::Cancelled,
             None => return Ok(None),
         };
@@ -312,6 +316,14 @@ impl SessionCage {
         }
         let idle = limits.idle_time.is_some_and(|idle| now >= progress.heard + idle);
         Ok(idle.then_some(LimitKind::IdleTime))
+    }
+
+    /// The most specific of the limits that a cell has met: one that waits for processes that it may not have runs into its time.
+    fn behind(&self, limit: LimitKind, progress: &Progress) -> Result<LimitKind, SandboxError> {
+        let are_refused = self.group.forks_refused().map_err(group)? > progress.forks_refused_before;
+        let account = are_refused.then(|| self.group.account(&self.limits)).transpose().map_err(group)?;
+        let is_own = account.is_some_and(|account| account.forks_refused == Refusals::ByOwnLimit);
+        Ok(if is_own { LimitKind::Processes } else { limit })
     }
 
     /// Sends SIGINT, to processes of the session's group and no others, whatever the numbers mean by now.

@@ -368,6 +368,14 @@ impl LiveSession {
         Ok(inner.cage()?.list_files()?)
     }
 
+    /// Reads all regular files of the workspace, within the bounds of [`rollcage_types::Collect::Everything`]; and how many
+    /// entries were left out.
+    pub fn all_files(&self) -> Result<(Vec<FileEntry>, u64), LiveError> {
+        let mut inner = self.0.lock()?;
+        inner.be_live(&self.0)?;
+        Ok(inner.cage()?.all_files()?)
+    }
+
     /// Memory charged to it at this moment; 0 if it is on disk.
     pub fn memory(&self) -> Result<ByteSize, LiveError> {
         match &self.0.lock()?.stand {
