@@ -18,6 +18,7 @@ pub mod mapping;
 pub mod mount;
 pub mod notification;
 pub mod page_out;
+pub mod pidfd;
 mod raw;
 pub mod seccomp;
 pub mod signals;

@@ -20,10 +20,9 @@ pub(super) fn run(place: Place, host: &Arc<Host>, request: &ExecRequest) -> Resu
     let python = set.find("python").map_err(|error| error.to_string())?;
     let is_program = |file: &&FileEntry| file.path.as_str() == PROGRAM;
     let program = request.files.iter().find(is_program).ok_or("there is no program")?;
-    let files = request.files.iter().filter(|file| !is_program(file)).cloned().collect();
     let spec = LiveSpec {
         limits: request.limits.clone(),
-        files,
+        files: request.files.clone(),
         capture: request.capture,
         forks: place == Place::Branch,
         ..LiveSpec::default()
@@ -64,8 +63,10 @@ fn cell(request: &ExecRequest, program: &FileEntry) -> String {
     let variables: Vec<_> =
         request.env_vars.iter().map(|(name, value)| format!("os.environ[{name:?}] = {value:?}")).collect();
     let arguments: Vec<_> = request.argv.iter().skip(1).map(|argument| format!("{argument:?}")).collect();
+    // What ends its interpreter leaves nothing to be read.
+    let exit = if request.collect == Collect::Nothing { "" } else { "os._exit = sys.exit" };
     format!(
-        "import os, sys; {}; sys.argv = [{}]; __file__ = '{PROGRAM}'\n{}",
+        "import os, sys; {}\n{exit}\nsys.argv = [{}]; __file__ = '{PROGRAM}'\n{}",
         variables.join("; "),
         arguments.join(", "),
         String::from_utf8_lossy(&program.content)

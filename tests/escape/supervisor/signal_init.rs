@@ -1,8 +1,15 @@
 //! PID 1 of its cage and its own parent: every signal.
 
-use crate::harness::{Probe, Risk};
+use crate::harness::{Exception, Expectation, Probe, Risk};
 
-pub(crate) const PROBE: Probe = Probe::new("signal_init", Risk::Supervisor, ATTACK);
+pub(crate) const PROBE: Probe = Probe {
+    exceptions: &[Exception {
+        modes: "/branch",
+        expectation: Expectation::Partial,
+        reason: "the init of a branch is of its user and holds nothing; no signal of its own namespace ends it",
+    }],
+    ..Probe::new("signal_init", Risk::Supervisor, ATTACK)
+};
 
 const ATTACK: &str = r#"
 refusals = set()

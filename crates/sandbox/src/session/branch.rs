@@ -15,7 +15,7 @@ use rollcage_sys::child::{BRANCH_FLAGS, INIT_PROGRAM};
 use rollcage_sys::notification;
 use rollcage_types::CapturePlan;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{CWD, MemfdFlags, Mode, OFlags, SealFlags, fcntl_add_seals, memfd_create, openat};
+use rustix::fs::{CWD, MemfdFlags, Mode, OFlags, SealFlags, fchmod, fcntl_add_seals, memfd_create, openat};
 use rustix::io::Errno;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -283,6 +283,8 @@ fn init_program() -> Result<BorrowedFd<'static>, Errno> {
     }
     let made = memfd_create("rollcage-init", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
     rustix::io::write(&made, INIT_PROGRAM)?;
+    // Who executes what it cannot read is shown to nobody of its user.
+    fchmod(&made, Mode::from_raw_mode(0o111))?;
     fcntl_add_seals(&made, SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE)?;
     // Whoever is second gives up a copy of the same.
     Ok(FILE.get_or_init(|| made).as_fd())

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use rollcage_guest::Stage;
 use rollcage_guest::protocol::{Ended, Report, Wiring};
 use rollcage_sys::identity::FileUser;
+use rollcage_sys::pidfd;
 use rollcage_types::{
     ByteSize, CapturePlan, ExecRequest, FileEntry, IsolationLevel, Limits, RelativePath, Termination,
 };
@@ -25,6 +26,9 @@ use crate::session::bank::{Berth, Branches, SessionBank};
 use crate::session::channel::{Channel, Nonsense};
 use crate::session::family::Family;
 use crate::session::files::{self, ListedFile, SessionFileError};
+
+/// Until the init of a branch has waited for an interpreter that has ended.
+const REAPED_WAIT: Duration = Duration::from_millis(20);
 
 /// What an agent says first.
 const READY: &str = "ready";
@@ -234,13 +238,23 @@ impl SessionCage {
         Ok(came)
     }
 
-    /// How the interpreter ended, if it has. Of a branch nobody says more than that it has.
+    /// How the interpreter ended, if it has.
     pub(super) fn hear(&mut self, request: Option<&ExecRequest>) -> Result<Option<Ended>, SandboxError> {
         let Standing::Branch { own, .. } = &self.standing else {
             return self.family.with_seat(|seat| hear_from(seat, request));
         };
-        let is_over = is_readable(own, Duration::ZERO)?;
-        Ok(is_over.then(|| Ended { status: libc::SIGKILL, alone: true, ..Ended::default() }))
+        if !is_readable(own, Duration::ZERO)? {
+            return Ok(None);
+        }
+        // Once its init has waited for it, which does nothing else. Older kernels tell nobody but the parent.
+        let began = Instant::now();
+        let status = loop {
+            match pidfd::exit_status(own.as_fd()) {
+                None if began.elapsed() < REAPED_WAIT => std::thread::yield_now(),
+                status => break status.unwrap_or(libc::SIGKILL),
+            }
+        };
+        Ok(Some(Ended { status, ..Ended::default() }))
     }
 
     /// Ends the interpreter and all that is left of it, but not the branches of it.

@@ -18,6 +18,7 @@ pub(crate) fn all(ground: &Ground) {
     branches_have_branches(ground);
     only_the_supervisor_makes_branches(ground);
     limits_are_each_ones_own(ground);
+    how_a_branch_ends_is_told(ground);
 }
 
 fn spec() -> LiveSpec {
@@ -111,10 +112,10 @@ fn nobody_reaches_the_others(ground: &Ground) {
     let session = open(&ground.roomy(), "python", spec());
     run(&session, "import os, signal");
     let branch = copies(&session, 1).remove(0);
-    // Its own init, which reaps and nothing else.
+    // Its init is not shown to it.
     check(
         &branch,
-        "sorted(name for name in os.listdir('/proc') if name.isdigit()) == ['1', str(os.getpid())]",
+        "sorted(name for name in os.listdir('/proc') if name.isdigit()) == [str(os.getpid())]",
         "True\n",
     );
     check(&branch, "os.getuid() == os.stat('/ws/work').st_uid != 65534", "True\n");
@@ -123,7 +124,12 @@ fn nobody_reaches_the_others(ground: &Ground) {
     run(&branch, kill);
     check(&session, "'alive'", "'alive'\n");
     check(&branch, "'alive'", "'alive'\n");
-    // New namespaces come with capabilities, and none of them is of use.
+    // New namespaces come with capabilities, which it has given up.
+    check(
+        &branch,
+        "{line.split()[1] for line in open('/proc/self/status') if line.startswith('Cap')}",
+        "{'0000000000000000'}\n",
+    );
     let escapes = "import ctypes\nlibc = ctypes.CDLL(None, use_errno=True)\n\
                    [libc.mount(b'none', b'/tmp', b'tmpfs', 0, None), libc.unshare(0x10000000), libc.setns(0, 0), \
                    libc.chroot(b'/ws'), libc.sethostname(b'x', 1), libc.pivot_root(b'/', b'/') if hasattr(libc, 'pivot_root') else -1]";
@@ -234,4 +240,19 @@ fn limits_are_each_ones_own(ground: &Ground) {
     let outcome = run(&branches[1], "while True: pass");
     assert_eq!(outcome.termination, Termination::LimitExceeded(LimitKind::WallTime));
     check(&branches[1], "len(x)", "104857600\n");
+}
+
+fn how_a_branch_ends_is_told(ground: &Ground) {
+    let session = open(&ground.roomy(), "python", spec());
+    run(&session, "import os, signal");
+    let branches = copies(&session, 2);
+    for (branch, end, expected) in [
+        (&branches[0], "os._exit(7)", Termination::Exited { code: 7 }),
+        (&branches[1], "os.kill(os.getpid(), signal.SIGTERM)", Termination::Signaled { signal: 15 }),
+    ] {
+        let outcome = run(branch, end);
+        assert_eq!(outcome.termination, expected, "{end}");
+        assert_eq!(outcome.effect, CellEffect::Lost(LostReason::InterpreterEnded));
+    }
+    check(&session, "1 + 1", "2\n");
 }

@@ -3,7 +3,8 @@
 //! Two processes come of it. The first is the init of the new namespaces. It shares this process's memory and waits for a
 //! byte on a socket, while outside somebody gives the namespaces what they need; then it makes the copy, which comes back to
 //! where this process left, and executes a small program that does nothing but reap. So the copy is no init, whose
-//! signals have no default actions, and this process's memory is copied once.
+//! signals have no default actions, and this process's memory is copied once. The copy gives up at once what rights it has over its
+//! namespaces, and the program that the init executes has none.
 #![expect(unsafe_code, reason = "raw system calls on borrowed stacks")]
 
 use core::ffi::c_void;
@@ -11,7 +12,7 @@ use core::ptr;
 
 use rustix::io::Errno;
 
-use crate::child::confine::exit;
+use crate::child::confine::{exit, relinquish_capabilities};
 use crate::child::fork_point::ForkPoint;
 use crate::clone::{Caller, clone_to, spawn_copying_memory, spawn_sharing_memory};
 use crate::raw::syscall;
@@ -148,7 +149,7 @@ unsafe extern "C" fn be_branch(argument: *mut c_void) -> ! {
     // SAFETY: the copy's own.
     let post = unsafe { &mut *argument.cast::<Post>() };
     post.side = Side::Branch;
-    post.result = post.point.register();
+    post.result = relinquish_capabilities().and_then(|()| post.point.register());
     // SAFETY: the stack that was left is as it was when the trunk left it; nothing of this one is needed.
     unsafe { go_on(&post.point.left) }
 }

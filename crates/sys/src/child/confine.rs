@@ -90,7 +90,22 @@ pub(super) unsafe fn confine(prepared: &PreparedChild) -> Result<(), (Stage, Err
     seccomp::install(filter).map_err(|errno| (Stage::Seccomp, errno))
 }
 
-/// Empties the permitted, effective and inheritable sets; see capabilities(7).
+/// Gives up what whoever makes a user namespace has in it: every set of capabilities, the bounding set too.
+pub(super) fn relinquish_capabilities() -> Result<(), Errno> {
+    for capability in 0.. {
+        let args = [libc::PR_CAPBSET_DROP.cast_unsigned() as usize, capability, 0, 0, 0, 0];
+        // SAFETY: takes plain numbers.
+        match unsafe { syscall(libc::SYS_prctl, args) } {
+            Ok(_) => {}
+            // There are no more.
+            Err(Errno::INVAL) if capability > 0 => break,
+            Err(errno) => return Err(errno),
+        }
+    }
+    drop_capabilities()
+}
+
+/// Empties the permitted, effective and inheritable sets, and with them the ambient one; see capabilities(7).
 fn drop_capabilities() -> Result<(), Errno> {
     /// `_LINUX_CAPABILITY_VERSION_3`.
     const VERSION: u32 = 0x2008_0522;
