@@ -15,6 +15,7 @@ use rollcage_types::{ByteSize, ExecRequest, Limits};
 use crate::live::agent::Agent;
 use crate::live::budget::{Budget, Promise};
 use crate::live::error::{FarmError, LiveError};
+use crate::live::room::Room;
 use crate::live::session::{LiveSession, LiveSpec, Shared};
 
 /// Descriptors that a live session takes in this process.
@@ -25,6 +26,8 @@ const DESCRIPTORS_BESIDE: u64 = 1500;
 const SWAP_MIN: ByteSize = ByteSize::mib(64);
 /// What opening a session may take before its first cell.
 const OPENING: u64 = 8 << 20;
+/// Until a cell ends whose session can be put aside then.
+const ROOM_WAIT: Duration = Duration::from_mins(1);
 
 /// What a farm may take.
 #[derive(Clone, Debug)]
@@ -70,6 +73,7 @@ pub(super) struct FarmState {
     banks: Mutex<BTreeMap<BankKey, Vec<Arc<SessionBank>>>>,
     order: Mutex<Order>,
     pub(super) counters: Counters,
+    pub(super) room: Room,
 }
 
 #[derive(Debug, Default)]
@@ -111,6 +115,7 @@ impl Farm {
             banks: Mutex::default(),
             order: Mutex::default(),
             counters: Counters::default(),
+            room: Room::default(),
         });
         if let Some(idle) = config.idle {
             let state = Arc::downgrade(&state);
@@ -171,16 +176,15 @@ impl FarmState {
         request: &ExecRequest,
         greeting: &[u8],
     ) -> Result<SessionCage, FarmError> {
+        let deadline = Instant::now() + ROOM_WAIT;
         let _room = self.room_for(OPENING)?;
+        let place = self.live_place(deadline)?;
         let branches = if spec.forks { Branches::Allowed } else { Branches::Never };
         loop {
-            while self.counters.live.load(Ordering::Relaxed) >= self.live_max {
-                self.put_one_aside()?;
-            }
             match self.bank_with_room(language, spec.preload.as_deref(), &spec.limits) {
                 Ok(bank) => match bank.open(request, greeting, branches) {
                     Ok(cage) => {
-                        self.counters.live.fetch_add(1, Ordering::Relaxed);
+                        place.keep();
                         return Ok(cage);
                     }
                     // Somebody was quicker.
@@ -190,30 +194,38 @@ impl FarmState {
                         return Err(FarmError::Sandbox(error));
                     }
                 },
-                Err(FarmError::Bank(BankError::NoMoreBanks)) => self.put_one_aside()?,
+                Err(FarmError::Bank(BankError::NoMoreBanks)) => self.make_room(deadline)?,
                 Err(error) => return Err(error),
             }
         }
     }
 
     /// Room for a branch of a live session, which counts as live from then on.
-    pub(super) fn room_for_branch(&self) -> Result<Promise, FarmError> {
+    pub(super) fn room_for_branch(&self) -> Result<(Promise, LivePlace<'_>), FarmError> {
         let room = self.room_for(OPENING)?;
-        while self.counters.live.load(Ordering::Relaxed) >= self.live_max {
-            self.put_one_aside()?;
+        Ok((room, self.live_place(Instant::now() + ROOM_WAIT)?))
+    }
+
+    /// Counts one more as live, as soon as there may be one more.
+    fn live_place(&self, deadline: Instant) -> Result<LivePlace<'_>, FarmError> {
+        let live = &self.counters.live;
+        let one_more = |now| (now < self.live_max).then_some(now + 1);
+        while live.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_err() {
+            self.make_room(deadline)?;
         }
-        Ok(room)
+        Ok(LivePlace { farm: self, kept: false })
     }
 
     /// Keeps `bytes` free, for which others may have to be put aside.
     pub(super) fn room_for(&self, bytes: u64) -> Result<Promise, FarmError> {
+        let deadline = Instant::now() + ROOM_WAIT;
         loop {
             let used = self.host.memory().unwrap_or_default().as_u64();
             if let Some(promise) = self.budget.promise(bytes, used) {
                 return Ok(promise);
             }
             if !self.park_one() {
-                self.put_one_aside()?;
+                self.make_room(deadline)?;
             }
         }
     }
@@ -233,22 +245,31 @@ impl FarmState {
         false
     }
 
+    /// Puts a session aside, or waits until there may be room in some other way. Not if no cell is running that could make it.
+    fn make_room(&self, deadline: Instant) -> Result<(), FarmError> {
+        let before = self.room.now();
+        if self.put_one_aside() || self.room.wait_past(before, deadline) {
+            return Ok(());
+        }
+        let open = self.counters.live.load(Ordering::Relaxed);
+        Err(FarmError::Full { open: usize::try_from(open).unwrap_or(usize::MAX) })
+    }
+
     /// Puts the session aside that was not used for longest, of those that can be.
-    fn put_one_aside(&self) -> Result<(), FarmError> {
+    fn put_one_aside(&self) -> bool {
         let mut from = 0;
         while let Some((place, shared)) = self.next_used_after(from) {
             from = place + 1;
             let Some(shared) = shared.upgrade() else { continue };
             match shared.put_aside_if_idle() {
-                Some(Ok(())) => return Ok(()),
+                Some(Ok(())) => return true,
                 Some(Err(error @ LiveError::Store { .. })) => {
                     tracing::warn!(%error, "a session cannot be put aside");
                 }
                 Some(Err(_)) | None => {}
             }
         }
-        let open = usize::try_from(self.counters.live.load(Ordering::Relaxed)).unwrap_or(usize::MAX);
-        Err(FarmError::Full { open })
+        false
     }
 
     fn next_used_after(&self, place: u64) -> Option<(u64, Weak<Shared>)> {
@@ -331,6 +352,27 @@ impl FarmState {
 
     fn order(&self) -> MutexGuard<'_, Order> {
         self.order.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Counted as live, until this is dropped or for as long as who is live counts itself.
+pub(super) struct LivePlace<'a> {
+    farm: &'a FarmState,
+    kept: bool,
+}
+
+impl LivePlace<'_> {
+    pub(super) fn keep(mut self) {
+        self.kept = true;
+    }
+}
+
+impl Drop for LivePlace<'_> {
+    fn drop(&mut self) {
+        if !self.kept {
+            self.farm.counters.live.fetch_sub(1, Ordering::Relaxed);
+            self.farm.room.note_change();
+        }
     }
 }
 

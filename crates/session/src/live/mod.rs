@@ -12,6 +12,7 @@ mod farm;
 mod log;
 mod outcome;
 mod rehydrate;
+mod room;
 mod session;
 mod store;
 

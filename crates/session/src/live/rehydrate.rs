@@ -30,7 +30,7 @@ pub(super) fn rebuild(
     let mut opened = Opened { farm, cage: Some(cage) };
     let mut rehydrated = Rehydrated::default();
     if log.iter().any(|entry| matches!(entry, Entry::Cell(_))) {
-        let _room = farm.room_for(shared.spec.limits.memory.as_u64())?;
+        let _room = (farm.room_for(shared.spec.limits.memory.as_u64())?, farm.room.cell());
         for entry in log {
             replay(opened.cage()?, shared, entry, &mut rehydrated)?;
         }

@@ -10,11 +10,13 @@ use rollcage_types::{ByteSize, CapturePlan, ExecRequest, FileEntry, Limits, Rela
 
 use crate::cell::CellEffect;
 use crate::live::agent::Agent;
+use crate::live::budget::Promise;
 use crate::live::error::{FarmError, LiveError};
 use crate::live::farm::{Farm, FarmState};
 use crate::live::log::{Entry, LoggedCell, Recorded};
 use crate::live::outcome::{CellLimits, LiveOutcome, Rehydrated};
 use crate::live::rehydrate::rebuild;
+use crate::live::room::RunningCell;
 use crate::live::store::{Aside, Stored};
 use crate::report::Ending;
 
@@ -227,10 +229,13 @@ impl LiveSession {
         let cancel = Cancel::new();
         let running = Running::begin(&self.0, cancel.clone());
         inner.be_live(&self.0)?;
+        let room = inner.room_for_cell(&self.0)?;
         let result = inner.execute(&self.0, cell, &cancel, answer);
         drop(running);
         drop(inner);
         self.0.farm.touch(&self.0);
+        // Now that it can be put aside.
+        drop(room);
         result
     }
 
@@ -397,23 +402,34 @@ impl LiveSession {
 }
 
 impl Shared {
+    /// For its owner: a cell that is running is told of, and a farm that is putting it aside is waited for.
     fn lock(&self) -> Result<MutexGuard<'_, Inner>, LiveError> {
+        if let Some(inner) = self.lock_if_idle() {
+            return Ok(inner);
+        }
+        if self.running.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
+            return Err(LiveError::Busy);
+        }
+        Ok(self.inner.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn lock_if_idle(&self) -> Option<MutexGuard<'_, Inner>> {
         match self.inner.try_lock() {
-            Ok(inner) => Ok(inner),
-            Err(TryLockError::Poisoned(poisoned)) => Ok(poisoned.into_inner()),
-            Err(TryLockError::WouldBlock) => Err(LiveError::Busy),
+            Ok(inner) => Some(inner),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
         }
     }
 
     /// Whether it was live, idle and in memory, and is parked now.
     pub(super) fn park_if_idle(&self) -> bool {
-        let Ok(mut inner) = self.lock() else { return false };
+        let Some(mut inner) = self.lock_if_idle() else { return false };
         matches!(inner.stand, Stand::Live(_)) && !inner.parked && inner.park(self).is_ok()
     }
 
     /// `None` if it is not live, or busy.
     pub(super) fn put_aside_if_idle(&self) -> Option<Result<(), LiveError>> {
-        let mut inner = self.lock().ok()?;
+        let mut inner = self.lock_if_idle()?;
         matches!(inner.stand, Stand::Live(_)).then(|| inner.evict(self))
     }
 }
@@ -469,6 +485,7 @@ impl Inner {
             counter.fetch_add(1, Ordering::Relaxed);
         }
         self.stand = to;
+        farm.room.note_change();
     }
 
     fn park(&mut self, shared: &Shared) -> Result<(), LiveError> {
@@ -527,7 +544,7 @@ impl Inner {
 
     /// A branch of the running interpreter, as a session.
     fn branch(&mut self, shared: &Shared) -> Result<Result<LiveSession, NotBranched>, LiveError> {
-        let _room = shared.farm.room_for_branch()?;
+        let (_room, place) = shared.farm.room_for_branch()?;
         let branched = match self.cage()?.branch() {
             Ok(branched) => branched,
             Err(error) => {
@@ -537,7 +554,7 @@ impl Inner {
             }
         };
         Ok(branched.map(|cage| {
-            shared.farm.counters.live.fetch_add(1, Ordering::Relaxed);
+            place.keep();
             let (farm, language) = (Arc::clone(&shared.farm), Arc::clone(&shared.language));
             LiveSession::with(
                 farm,
@@ -555,6 +572,13 @@ impl Inner {
         Snapshot { session, entries: self.log.len(), last }
     }
 
+    /// What a cell may still take, kept free for it.
+    fn room_for_cell<'a>(&mut self, shared: &'a Shared) -> Result<(Promise, RunningCell<'a>), LiveError> {
+        let now = self.cage()?.memory().map_err(LiveError::Sandbox)?.as_u64();
+        let promise = shared.farm.room_for(shared.spec.limits.memory.as_u64().saturating_sub(now))?;
+        Ok((promise, shared.farm.room.cell()))
+    }
+
     fn execute(
         &mut self,
         shared: &Shared,
@@ -569,8 +593,6 @@ impl Inner {
             shared.farm.counters.parked.fetch_sub(1, Ordering::Relaxed);
         }
         let cage = self.cage()?;
-        let now = cage.memory().map_err(LiveError::Sandbox)?.as_u64();
-        let _room = shared.farm.room_for(spec.limits.memory.as_u64().saturating_sub(now))?;
         let mut answers = Vec::new();
         let mut answered = |prompt: &[u8]| {
             let line = answer(&String::from_utf8_lossy(prompt));

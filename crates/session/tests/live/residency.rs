@@ -16,6 +16,7 @@ pub(crate) fn all(ground: &Ground) {
     what_cannot_be_replayed_stays(ground);
     room_is_made_by_putting_aside_who_was_not_used_for_longest(ground);
     without_room_an_opening_is_refused(ground);
+    who_needs_room_waits_for_cells_to_end(ground);
     history_can_be_taken_back(ground);
     who_is_idle_is_put_aside(ground);
     branches_go_their_own_ways(ground);
@@ -157,6 +158,33 @@ fn who_is_idle_is_put_aside(ground: &Ground) {
         "it has done what is not done twice"
     );
     check(&kept, "y", "2\n");
+}
+
+fn who_needs_room_waits_for_cells_to_end(ground: &Ground) {
+    let farm = ground.farm(ByteSize::gib(8), Some(2));
+    std::thread::scope(|scope| {
+        for number in 0..6 {
+            let farm = &farm;
+            scope.spawn(move || {
+                let session = open(farm, "python", LiveSpec::default());
+                run(&session, &format!("x = [{number}]"));
+                for turn in 1..5 {
+                    assert!(farm.counts().live <= 2);
+                    check(
+                        &session,
+                        "x.append(x[-1] + 10); len(x), x[-1]",
+                        &told(turn + 1, number + 10 * turn),
+                    );
+                }
+            });
+        }
+    });
+    let told_of = farm.counts();
+    assert!(told_of.evictions >= 4 && told_of.rehydrations > 0, "{told_of:?}");
+}
+
+fn told(length: usize, last: usize) -> String {
+    format!("({length}, {last})\n")
 }
 
 fn history_can_be_taken_back(ground: &Ground) {
