@@ -88,7 +88,8 @@ fn built_in_languages_are_complete() {
     let set = LanguageSet::built_in();
     assert_eq!(set.find("python").unwrap().session, Some(SessionKind::Python));
     assert_eq!(set.find("bash").unwrap().session, Some(SessionKind::Bash));
-    assert_eq!(set.find("lua").unwrap().session, None);
+    assert_eq!(set.find("lua").unwrap().session, Some(SessionKind::Recipe));
+    assert_eq!(set.find("cpp").unwrap().session, None);
 }
 
 #[test]

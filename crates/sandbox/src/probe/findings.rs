@@ -111,6 +111,10 @@ fn swap() -> Finding {
         name: "swap",
         value: if swaps == 0 { "none".to_owned() } else { format!("{swaps} areas") },
         suffices: true,
-        hint: None,
+        hint: (swaps == 0).then(|| {
+            "sessions can be parked only where there is some; in memory, compressed: `modprobe zram`, then `zramctl --find \
+             --size 4G`, and `mkswap` and `swapon` of the device it names"
+                .to_owned()
+        }),
     }
 }

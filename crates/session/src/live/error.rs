@@ -104,6 +104,12 @@ pub enum LiveError {
         /// Why that would free nothing.
         reason: &'static str,
     },
+    /// Its interpreter cannot be copied as it is.
+    #[error("no live snapshot can be taken: {reason}; a plain one can, and is restored by replay")]
+    NotCopied {
+        /// What stands in the way.
+        reason: String,
+    },
     /// A cell that was replayed ended otherwise than it had, so that the state is one that nobody saw.
     #[error("cell {cell} ended otherwise when it was replayed: {first}, then {again}")]
     Diverged {
@@ -150,6 +156,7 @@ impl LiveError {
             | Self::OutOfTime { .. }
             | Self::NotReplayable { .. }
             | Self::NotParkable { .. }
+            | Self::NotCopied { .. }
             | Self::Diverged { .. }
             | Self::ForeignSnapshot
             | Self::File(_)

@@ -16,7 +16,8 @@ use crate::live::agent::Agent;
 use crate::live::budget::{Budget, Promise};
 use crate::live::error::{FarmError, LiveError};
 use crate::live::room::Room;
-use crate::live::session::{LiveSession, LiveSpec, Shared};
+use crate::live::session::{LiveSession, Shared};
+use crate::live::spec::LiveSpec;
 
 /// Descriptors that a live session takes in this process.
 const DESCRIPTORS_EACH: u64 = 5;

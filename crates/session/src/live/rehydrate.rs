@@ -9,9 +9,10 @@ use rollcage_types::FileEntry;
 use crate::live::agent::Agent;
 use crate::live::error::LiveError;
 use crate::live::farm::FarmState;
+use crate::live::inner::{open_cage, turn_limits};
 use crate::live::log::{Entry, LoggedCell, Recorded};
 use crate::live::outcome::{CellLimits, LiveOutcome, Rehydrated};
-use crate::live::session::{Shared, open_cage, turn_limits};
+use crate::live::session::Shared;
 
 /// A replay has this many times the limits of time: a busy machine must not decide what state there is.
 const PATIENCE: u32 = 4;

@@ -18,6 +18,7 @@ pub(crate) fn all(ground: &Ground) {
     without_room_an_opening_is_refused(ground);
     who_needs_room_waits_for_cells_to_end(ground);
     history_can_be_taken_back(ground);
+    live_snapshots_are_come_back_to_without_a_replay(ground);
     who_is_idle_is_put_aside(ground);
     branches_go_their_own_ways(ground);
 }
@@ -135,6 +136,38 @@ fn without_room_an_opening_is_refused(ground: &Ground) {
     let refused =
         ground.farm(ByteSize::mib(32), None).open(set.find("python").unwrap(), small()).unwrap_err();
     assert!(matches!(refused, FarmError::TooLarge { .. }), "{refused}");
+}
+
+fn live_snapshots_are_come_back_to_without_a_replay(ground: &Ground) {
+    let farm = ground.roomy();
+    let session = open(&farm, "python", LiveSpec { forks: true, ..LiveSpec::default() });
+    // What a replay would not bring back.
+    run(&session, "import time; x = [time.time_ns()]; open('f', 'w').write('early')");
+    let x = text(&run(&session, "x").stdout);
+    let early = session.snapshot_live().unwrap();
+    assert_eq!(farm.counts().live, 2, "it is counted");
+    run(&session, "x.append(1); open('f', 'w').write('late')");
+    let late = session.snapshot_live().unwrap();
+    let back = session.restore_to(&early).unwrap();
+    assert_eq!((back.cells, back.diverged), (0, vec![]));
+    check(&session, "x", &x);
+    check(&session, "open('f').read()", "'early'\n");
+    // What was undone is still kept.
+    session.restore_to(&late).unwrap();
+    check(&session, "len(x), open('f').read()", "(2, 'late')\n");
+    // After a cell that ended the interpreter, from where a snapshot was just taken.
+    let kept = session.snapshot_live().unwrap();
+    run(&session, "import os; os._exit(3)");
+    assert!(matches!(session.state(), LiveState::Poisoned(_)));
+    assert_eq!(session.restore().unwrap().cells, 0);
+    check(&session, "len(x), open('f').read()", "(2, 'late')\n");
+    drop((early, late, kept));
+    assert_eq!(farm.counts().live, 1, "they are gone");
+    let plain = open(&farm, "python", LiveSpec::default());
+    assert!(
+        matches!(plain.snapshot_live(), Err(LiveError::NotCopied { .. })),
+        "it was opened as one that is not forked"
+    );
 }
 
 fn who_is_idle_is_put_aside(ground: &Ground) {
