@@ -1,6 +1,7 @@
 """Measures an ipykernel driven by jupyter_client, and prints one JSON object: durations in seconds, memory in kilobytes.
 
-Arguments: how many kernels to start, how many cells to run in one, and how many kernels to keep idle at once.
+Arguments: how many kernels to start, how many cells to run in one, how many kernels to keep idle at once, and a cell that uses
+pandas. Or `open` and how many kernels to hold open together, with a cell in each.
 """
 
 import json
@@ -54,13 +55,28 @@ def timed(action):
     return time.perf_counter() - began, result
 
 
-def idle_kb(managers):
-    """Proportional memory of each, because what they share they share."""
+def all_kb(managers):
+    """Proportional memory, because what they share they share."""
     total = 0
     for manager in managers:
         with open(f"/proc/{manager.provisioner.pid}/smaps_rollup") as rollup:
             total += next(int(line.split()[1]) for line in rollup if line.startswith("Pss:"))
-    return total // len(managers)
+    return total
+
+
+def hold_open(count):
+    kernels = [start() for _ in range(count)]
+    for index, (_, client) in enumerate(kernels):
+        for source in (f"n = {index}", "n = n + 1", "n = n + 2"):
+            run(client, source)
+    took = []
+    for index, (_, client) in enumerate(kernels):
+        seconds, text = timed(lambda: run(client, "n"))
+        assert text == str(index + 3), text
+        took.append(seconds)
+    json.dump({"open": {"cell": took, "kb": all_kb([manager for manager, _ in kernels])}}, sys.stdout)
+    for manager, client in kernels:
+        stop(manager, client)
 
 
 def main():
@@ -83,11 +99,14 @@ def main():
     for name, source in (("idle-memory", "x = 1\nx"), ("idle-memory-pandas", sys.argv[4])):
         kernels = [start() for _ in range(idle)]
         took = [timed(lambda: run(client, source))[0] for _, client in kernels]
-        report[name] = {"cell": took, "kb": idle_kb([manager for manager, _ in kernels])}
+        report[name] = {"cell": took, "kb": all_kb([manager for manager, _ in kernels]) // idle}
         for manager, client in kernels:
             stop(manager, client)
     json.dump(report, sys.stdout)
 
 
 os.environ.setdefault("JUPYTER_PLATFORM_DIRS", "1")
-main()
+if sys.argv[1] == "open":
+    hold_open(int(sys.argv[2]))
+else:
+    main()

@@ -33,30 +33,44 @@ enum Value {
 
 /// Measures it, in an environment that is made below `cache` the first time.
 pub(super) fn measured(cases: &[SessionCase], is_quick: bool, cache: &Path) -> anyhow::Result<Vec<BenchRow>> {
-    let packages = packages(cache)?;
     let (starts, cells, idle) = if is_quick { ("3", "100", "2") } else { ("15", "500", "8") };
+    let measured = drive(&[starts, cells, idle, PANDAS_CELL], cache)?;
+    let rows = cases.iter().filter_map(|case| Some(measured.times.get(case.name())?.row(case.name())));
+    Ok(rows.collect())
+}
+
+/// Memory of so many of them that are open together, and a cell in each.
+pub(super) fn open_together(count: usize, case: &str, cache: &Path) -> anyhow::Result<BenchRow> {
+    let measured = drive(&["open", &count.to_string()], cache)?;
+    let value = measured.times.get("open").context("the driver of the ipykernel measured nothing")?;
+    Ok(value.row(case))
+}
+
+impl Value {
+    fn row(&self, case: &str) -> BenchRow {
+        let times =
+            |seconds: &[f64]| seconds.iter().map(|one| Duration::from_secs_f64(*one)).collect::<Vec<_>>();
+        match self {
+            Self::Times(seconds) => row(case, IPYKERNEL, &times(seconds)),
+            Self::Idle { cell, kb } => {
+                BenchRow { memory_kb: Some(*kb), ..row(case, IPYKERNEL, &times(cell)) }
+            }
+        }
+    }
+}
+
+fn drive(arguments: &[&str], cache: &Path) -> anyhow::Result<Measured> {
     let output = Command::new(PYTHON)
-        .args(["-c", DRIVER, starts, cells, idle, PANDAS_CELL])
-        .env("PYTHONPATH", packages)
+        .args(["-c", DRIVER])
+        .args(arguments)
+        .env("PYTHONPATH", packages(cache)?)
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .output()
         .context("cannot run Python")?;
     let said = String::from_utf8_lossy(&output.stderr);
     let last = said.lines().rev().find(|line| !line.contains("WARNING")).unwrap_or_default();
     ensure!(output.status.success(), "the driver of the ipykernel failed: {last}");
-    let measured: Measured =
-        serde_json::from_slice(&output.stdout).context("the driver of the ipykernel printed no report")?;
-    let times = |seconds: &[f64]| seconds.iter().map(|one| Duration::from_secs_f64(*one)).collect::<Vec<_>>();
-    let rows = cases.iter().filter_map(|case| {
-        let row = match measured.times.get(case.name())? {
-            Value::Times(seconds) => row(case.name(), IPYKERNEL, &times(seconds)),
-            Value::Idle { cell, kb } => {
-                BenchRow { memory_kb: Some(*kb), ..row(case.name(), IPYKERNEL, &times(cell)) }
-            }
-        };
-        Some(row)
-    });
-    Ok(rows.collect())
+    serde_json::from_slice(&output.stdout).context("the driver of the ipykernel printed no report")
 }
 
 /// A directory with the packages, for the interpreter that cages use: others have other libraries.

@@ -9,12 +9,13 @@ use rollcage_session::live::{LiveCell, LiveSession};
 use rollcage_session::{Cell, Session, SessionSpec};
 
 use super::ours::{Ground, run, timed};
-use super::{SessionsPlan, row};
+use super::{SessionsPlan, jupyter, row};
+use crate::cache_directory::cache_directory;
 use crate::failure::Failure;
 use crate::output;
 
 /// Ours, whose interpreters ran.
-const LIVE: &str = "live";
+pub(super) const LIVE: &str = "live";
 /// Ours, which were brought back for the cell.
 const REHYDRATED: &str = "rehydrated";
 /// Every turn replays the history in a fresh cage.
@@ -23,6 +24,8 @@ const REPLAY: &str = "replay every turn";
 const TURNS: usize = 3;
 /// Sessions of those that replay every turn: each is as slow as any other.
 const REPLAYED_MAX: usize = 30;
+/// An ipykernel takes half a second to start and 40 MB.
+const KERNELS_MAX: usize = 100;
 
 /// For each of the numbers of `plan`: rows for cells of sessions that were live, were brought back, or replay every turn.
 pub(super) fn measured(plan: &SessionsPlan, cancel: &Cancel) -> Result<Vec<BenchRow>, Failure> {
@@ -95,6 +98,10 @@ fn one(plan: &SessionsPlan, count: usize, cancel: &Cancel) -> anyhow::Result<Vec
     let times = replayed(&ground, count.min(REPLAYED_MAX))?;
     // They are texts between their turns.
     rows.push(BenchRow { memory_kb: Some(0), ..row(&name, REPLAY, &times) });
+    if plan.with_ipykernel && count <= KERNELS_MAX {
+        let cache = cache_directory().map_err(|failure| failure.error)?;
+        rows.push(jupyter::open_together(count, &name, &cache)?);
+    }
     Ok(rows)
 }
 

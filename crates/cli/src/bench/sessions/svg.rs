@@ -4,6 +4,9 @@ use std::fmt::Write as _;
 
 use rollcage_api::BenchRow;
 
+use super::IPYKERNEL;
+use super::many::LIVE;
+
 const WIDTH: f64 = 420.0;
 const HEIGHT: f64 = 260.0;
 const LEFT: f64 = 60.0;
@@ -24,11 +27,13 @@ pub(super) fn draw(rows: &[BenchRow]) -> String {
         2.0 * (WIDTH + LEFT + 30.0),
         HEIGHT + TOP + 90.0
     );
-    let memory = lines(rows, |row| row.memory_kb.and_then(|kb| u32::try_from(kb).ok()).map(f64::from));
-    let memory = memory.into_iter().filter(|line| line.points.iter().all(|(_, kb)| *kb > 0.0)).take(1);
-    let memory: Vec<_> =
-        memory.map(|line| Line { name: "all sessions, interpreters included".to_owned(), ..line }).collect();
-    chart(&mut text, 0.0, "memory of all, KiB", &memory);
+    let mib = |row: &BenchRow| Some(f64::from(u32::try_from(row.memory_kb?).ok()?) / 1024.0);
+    let mut memory = lines(rows, mib);
+    memory.retain(|line| [LIVE, IPYKERNEL].contains(&line.name.as_str()));
+    for line in memory.iter_mut().filter(|line| line.name == LIVE) {
+        "all sessions, live or not".clone_into(&mut line.name);
+    }
+    chart(&mut text, 0.0, "memory of all, MiB", &memory);
     let times = lines(rows, |row| Some(row.p50_ms));
     chart(&mut text, WIDTH + LEFT + 30.0, "a cell at p50, ms", &times);
     text.push_str("</svg>\n");
