@@ -22,7 +22,10 @@ pub(crate) struct Driver {
     suffix: &'static str,
 }
 
-const PYTHON: Driver = Driver { scripts: &[("driver.py", include_str!("drivers/python.py"))], suffix: "py" };
+const PYTHON: Driver = Driver {
+    scripts: &[("driver.py", concat!(include_str!("seeding.py"), include_str!("drivers/python.py")))],
+    suffix: "py",
+};
 
 const BASH: Driver = Driver {
     scripts: &[

@@ -81,35 +81,6 @@ class Interpreter:
         self.loop.run_until_complete(coroutine)
 
 
-class AfterImport:
-    """Acts on modules right after they are first imported, so that nothing is imported only to be seeded."""
-
-    def __init__(self, actions):
-        self.actions = actions
-        for name in [name for name in actions if name in modules]:
-            actions.pop(name)(modules[name])
-
-    def find_spec(self, name, path=None, target=None):
-        action = self.actions.pop(name, None)
-        if action is None:
-            return None
-        for finder in sys.meta_path:
-            spec = finder.find_spec(name, path, target) if finder is not self else None
-            if spec is not None and hasattr(spec.loader, "exec_module"):
-                execute = spec.loader.exec_module
-
-                def execute_and_act(module):
-                    execute(module)
-                    try:
-                        action(module)
-                    except Exception:
-                        pass  # A module of the cell's own that happens to have this name.
-
-                spec.loader.exec_module = execute_and_act
-                return spec
-        return None
-
-
 class Display:
     """Shows values: as text on standard output, as at the prompt, and in every form they have over the channel."""
 
@@ -282,8 +253,7 @@ class Agent:
         self.input, builtins.input = builtins.input, self.ask
         modules["__main__"] = self.interpreter.module
         sys.argv = [""]
-        actions = {"random": lambda module: module.seed(seed), "numpy.random": lambda module: module.seed(seed)}
-        sys.meta_path.insert(0, AfterImport(actions))
+        seed_what_is_imported(seed, {})
         set_handler(SIGINT, self.on_interrupt)
         self.channel.say(b"ready", b"")
         return True

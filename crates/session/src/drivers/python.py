@@ -80,35 +80,6 @@ class Interpreter:
             linecache.cache[name] = len(source), None, source.splitlines(True), name
 
 
-class AfterImport:
-    """Acts on modules right after they are first imported, so that nothing is imported only to be seeded."""
-
-    def __init__(self, actions):
-        self.actions = actions
-        for name in [name for name in actions if name in sys.modules]:
-            actions.pop(name)(sys.modules[name])
-
-    def find_spec(self, name, path=None, target=None):
-        action = self.actions.pop(name, None)
-        if action is None:
-            return None
-        for finder in sys.meta_path:
-            spec = finder.find_spec(name, path, target) if finder is not self else None
-            if spec is not None and hasattr(spec.loader, "exec_module"):
-                execute = spec.loader.exec_module
-
-                def execute_and_act(module):
-                    execute(module)
-                    try:
-                        action(module)
-                    except Exception:
-                        pass  # A module of the cell's own that happens to have this name.
-
-                spec.loader.exec_module = execute_and_act
-                return spec
-        return None
-
-
 def exit_code(error):
     if error.code is None:
         return 0
@@ -201,16 +172,7 @@ def main():
     cells = [(number, read(f"cells/{number}.py").decode()) for number in numbers]
     inputs = [read(f"cells/{number}.stdin") for number in numbers[:-1]]
     interpreter = Interpreter()
-    sys.meta_path.insert(
-        0,
-        AfterImport(
-            {
-                "random": lambda module: module.seed(seed),
-                "numpy.random": lambda module: module.seed(seed),
-                "linecache": interpreter.show_sources,
-            }
-        ),
-    )
+    seed_what_is_imported(seed, {"linecache": interpreter.show_sources})
     process = posix.getpid()
     kept = []
     if len(cells) > 1:

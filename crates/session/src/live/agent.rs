@@ -34,7 +34,11 @@ pub(super) struct Agent {
     pub(super) interrupts: Interrupts,
 }
 
-const PYTHON: &str = concat!(include_str!("../agents/common.py"), include_str!("../agents/python.py"));
+const PYTHON: &str = concat!(
+    include_str!("../seeding.py"),
+    include_str!("../agents/common.py"),
+    include_str!("../agents/python.py")
+);
 const SQLITE: &str = concat!(include_str!("../agents/common.py"), include_str!("../agents/sqlite.py"));
 const BASH: &str = include_str!("../agents/bash.sh");
 /// What interpreters take a text as their program after.

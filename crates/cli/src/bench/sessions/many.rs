@@ -17,9 +17,9 @@ use crate::output;
 /// Ours, whose interpreters ran.
 pub(super) const LIVE: &str = "live";
 /// Ours, which were brought back for the cell.
-const REHYDRATED: &str = "rehydrated";
+pub(super) const REHYDRATED: &str = "rehydrated";
 /// Every turn replays the history in a fresh cage.
-const REPLAY: &str = "replay every turn";
+pub(super) const REPLAY: &str = "replay every turn";
 /// Turns before the one that is measured.
 const TURNS: usize = 3;
 /// Sessions of those that replay every turn: each is as slow as any other.

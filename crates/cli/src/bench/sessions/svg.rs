@@ -5,17 +5,20 @@ use std::fmt::Write as _;
 use rollcage_api::BenchRow;
 
 use super::IPYKERNEL;
-use super::many::LIVE;
+use super::many::{LIVE, REHYDRATED, REPLAY};
 
 const WIDTH: f64 = 420.0;
 const HEIGHT: f64 = 260.0;
 const LEFT: f64 = 60.0;
 const TOP: f64 = 40.0;
-const COLOURS: [&str; 4] = ["#2563eb", "#d97706", "#6b7280", "#16a34a"];
+/// The same in both charts.
+const COLOURS: [(&str, &str); 4] =
+    [(LIVE, "#2563eb"), (REPLAY, "#d97706"), (IPYKERNEL, "#6b7280"), (REHYDRATED, "#16a34a")];
 
 /// A named line of points.
 struct Line {
     name: String,
+    colour: &'static str,
     points: Vec<(f64, f64)>,
 }
 
@@ -25,7 +28,7 @@ pub(super) fn draw(rows: &[BenchRow]) -> String {
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {} {}\" font-family=\"sans-serif\" font-size=\"11\">\n\
          <rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n",
         2.0 * (WIDTH + LEFT + 30.0),
-        HEIGHT + TOP + 90.0
+        HEIGHT + TOP + 110.0
     );
     let mib = |row: &BenchRow| Some(f64::from(u32::try_from(row.memory_kb?).ok()?) / 1024.0);
     let mut memory = lines(rows, mib);
@@ -47,7 +50,11 @@ fn lines(rows: &[BenchRow], value: impl Fn(&BenchRow) -> Option<f64>) -> Vec<Lin
         let (Some(count), Some(value)) = (count, value(row)) else { continue };
         match lines.iter_mut().find(|line| line.name == row.mode) {
             Some(line) => line.points.push((count, value)),
-            None => lines.push(Line { name: row.mode.clone(), points: vec![(count, value)] }),
+            None => {
+                let known = COLOURS.iter().find(|(mode, _)| *mode == row.mode);
+                let colour = known.map_or("black", |(_, colour)| colour);
+                lines.push(Line { name: row.mode.clone(), colour, points: vec![(count, value)] });
+            }
         }
     }
     lines
@@ -100,7 +107,7 @@ fn chart(text: &mut String, at: f64, title: &str, lines: &[Line]) {
         TOP + HEIGHT + 32.0
     ));
     for (index, line) in lines.iter().enumerate() {
-        let colour = COLOURS[index % COLOURS.len()];
+        let colour = line.colour;
         let points: Vec<_> = line.points.iter().map(|(a, b)| format!("{:.1},{:.1}", x(*a), y(*b))).collect();
         put(format_args!(
             "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"/>\n",
