@@ -30,7 +30,7 @@ pub(super) fn all() -> Vec<Finding> {
         suffices: false,
         hint: Some(found.remedy.to_owned()),
     }));
-    all.extend([descriptors(), pids(), swap()]);
+    all.extend([descriptors(), pids(), swap(), grace_periods()]);
     all
 }
 
@@ -115,6 +115,21 @@ fn swap() -> Finding {
             "sessions can be parked only where there is some; in memory, compressed: `modprobe zram`, then `zramctl --find \
              --size 4G`, and `mkswap` and `swapon` of the device it names"
                 .to_owned()
+        }),
+    }
+}
+
+/// Whoever moves a process to another control group, as a branch of a session is, waits for one of these unless somebody just
+/// did: see `percpu_down_write` of `cgroup_threadgroup_rwsem` in kernel/cgroup/cgroup.c.
+fn grace_periods() -> Finding {
+    const SETTING: &str = "/sys/kernel/rcu_expedited";
+    let is_expedited = fs::read_to_string(SETTING).is_ok_and(|text| text.trim() != "0");
+    Finding {
+        name: "rcu",
+        value: if is_expedited { "expedited" } else { "normal" }.to_owned(),
+        suffices: true,
+        hint: (!is_expedited).then(|| {
+            format!("a fork of a session waits some 10 ms for the kernel; `echo 1 >{SETTING}` makes that 2, for all programs")
         }),
     }
 }

@@ -33,6 +33,8 @@ cases! {
     Cell = "cell";
     /// One branch of a session with a small state
     ForkOne = "fork-1";
+    /// One branch of a session, where nobody was branched for half a second
+    ForkRested = "fork-rested";
     /// Sixteen branches at once
     ForkSixteen = "fork-16";
     /// One branch of a session that holds an array of 200 MB

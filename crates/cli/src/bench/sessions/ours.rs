@@ -119,10 +119,13 @@ fn measure(ground: &Ground, case: SessionCase, scale: usize) -> anyhow::Result<B
             })?;
             Ok(row(name, OURS, &times))
         }
-        SessionCase::ForkOne => fork(ground, name, (None, "x = 1\nx"), 1, 40 * scale),
-        SessionCase::ForkSixteen => fork(ground, name, (None, "x = 1\nx"), 16, 4 * scale),
-        SessionCase::ForkArray => fork(ground, name, (Some("numpy"), ARRAY), 1, 8 * scale),
-        SessionCase::ForkObjects => fork(ground, name, (None, OBJECTS), 1, 8 * scale),
+        SessionCase::ForkOne => fork(ground, name, &SMALL, 40 * scale),
+        SessionCase::ForkRested => fork(ground, name, &Forking { rest: REST, ..SMALL }, 8 * scale),
+        SessionCase::ForkSixteen => fork(ground, name, &Forking { count: 16, ..SMALL }, 4 * scale),
+        SessionCase::ForkArray => {
+            fork(ground, name, &Forking { preload: Some("numpy"), state: ARRAY, ..SMALL }, 8 * scale)
+        }
+        SessionCase::ForkObjects => fork(ground, name, &Forking { state: OBJECTS, ..SMALL }, 8 * scale),
         SessionCase::Park => {
             let times = repeat(20 * scale, || {
                 let session = ground.open(None)?;
@@ -156,17 +159,27 @@ fn repeat(count: usize, mut once: impl FnMut() -> anyhow::Result<Duration>) -> a
     (0..count).map(|_| once()).collect()
 }
 
-fn fork(
-    ground: &Ground,
-    name: &str,
-    (preload, state): (Option<&str>, &str),
+/// What is forked, and how.
+struct Forking {
+    preload: Option<&'static str>,
+    /// The cell that makes the state.
+    state: &'static str,
+    /// Branches at once.
     count: usize,
-    times: usize,
-) -> anyhow::Result<BenchRow> {
-    let session = ground.open(preload)?;
-    run(&session, state, None)?;
+    /// Before each time.
+    rest: Duration,
+}
+
+const SMALL: Forking = Forking { preload: None, state: "x = 1\nx", count: 1, rest: Duration::ZERO };
+/// The kernel forgets that somebody was moved to another control group; the next who is has to wait for it.
+const REST: Duration = Duration::from_millis(500);
+
+fn fork(ground: &Ground, name: &str, how: &Forking, times: usize) -> anyhow::Result<BenchRow> {
+    let session = ground.open(how.preload)?;
+    run(&session, how.state, None)?;
     let times = repeat(times, || {
-        let (took, forked) = timed(|| session.fork(count).context("cannot fork"))?;
+        std::thread::sleep(how.rest);
+        let (took, forked) = timed(|| session.fork(how.count).context("cannot fork"))?;
         ensure!(forked.way == ForkWay::Copied, "{:?}", forked.way);
         let last = forked.sessions.last().ok_or_else(|| anyhow!("there is no branch"))?;
         run(last, "x is not None", Some("True"))?;
