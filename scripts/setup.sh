@@ -19,6 +19,7 @@ matplotlib:python3-matplotlib sklearn:python3-sklearn networkx:python3-networkx"
 typescript="typescript@7.0.2 @types/node@20.19.0"
 modules="js-md5@0.9.2"
 modules_root=/usr/local/lib/rollcage
+duckdb="duckdb==1.5.6 duckdb-cli==1.5.6"
 
 # Only what lies below /usr and /bin counts: a cage sees nothing else of the host.
 has() {
@@ -64,6 +65,17 @@ if [ -n "$needs_npm" ]; then
     $as_root npm install --silent --no-audit --no-fund --global --prefix /usr/local $typescript
     # shellcheck disable=SC2086
     $as_root npm install --silent --no-audit --no-fund --prefix "$modules_root" $modules
+fi
+
+# Both the library, for sessions, and the command, at one version.
+if ! has duckdb; then
+    echo "setup: installing with pip: $duckdb"
+    have_pip=$(python3 -m pip --version 2>/dev/null || true)
+    [ -n "$have_pip" ] || $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq python3-pip >/dev/null
+    # shellcheck disable=SC2086  # a list of words
+    $as_root python3 -m pip --python /usr/bin/python3 install --quiet --root-user-action ignore --no-compile \
+        --upgrade --target "$modules_root/duckdb" $duckdb
+    $as_root ln -sfn "$modules_root/duckdb/duckdb_cli/duckdb" /usr/local/bin/duckdb
 fi
 
 if [ ! -e "$modules_root/rust/libmd5.rlib" ]; then

@@ -24,6 +24,8 @@ pub enum SessionKind {
     Bash,
     /// Statements of one connection to an SQLite database.
     Sqlite,
+    /// Statements of one connection to a DuckDB database.
+    DuckDb,
     /// Whatever the language file's own agent makes of it.
     Recipe,
 }
@@ -95,7 +97,7 @@ impl<'de> Visitor<'de> for SessionVisitor {
     type Value = SessionValue;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("`python`, `bash`, `sqlite`, or a map with `command` and `agent`")
+        f.write_str("`python`, `bash`, `sqlite`, `duckdb`, or a map with `command` and `agent`")
     }
 
     fn visit_str<E: serde::de::Error>(self, word: &str) -> Result<SessionValue, E> {
@@ -103,7 +105,8 @@ impl<'de> Visitor<'de> for SessionVisitor {
             "python" => SessionKind::Python,
             "bash" => SessionKind::Bash,
             "sqlite" => SessionKind::Sqlite,
-            other => return Err(E::unknown_variant(other, &["python", "bash", "sqlite"])),
+            "duckdb" => SessionKind::DuckDb,
+            other => return Err(E::unknown_variant(other, &["python", "bash", "sqlite", "duckdb"])),
         };
         Ok(SessionValue(kind, None))
     }

@@ -8,10 +8,11 @@ use crate::language::Language;
 use crate::nearest::nearest;
 
 /// The built-in language files, embedded so that one binary is enough.
-const BUILT_IN: [(&str, &str); 19] = [
+const BUILT_IN: [(&str, &str); 20] = [
     ("bash.yaml", include_str!("../../../languages/bash.yaml")),
     ("c.yaml", include_str!("../../../languages/c.yaml")),
     ("cpp.yaml", include_str!("../../../languages/cpp.yaml")),
+    ("duckdb.yaml", include_str!("../../../languages/duckdb.yaml")),
     ("fortran.yaml", include_str!("../../../languages/fortran.yaml")),
     ("go.yaml", include_str!("../../../languages/go.yaml")),
     ("java.yaml", include_str!("../../../languages/java.yaml")),

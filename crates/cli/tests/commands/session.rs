@@ -13,6 +13,12 @@ fn cells_share_an_interpreter() {
             "a\n42\n",
             "python3",
         ),
+        (
+            "duckdb",
+            "create table t (a int)\n%%\ninsert into t values (42); select a, null from t\n",
+            "a|NULL\n42|NULL\n",
+            "duckdb",
+        ),
     ] {
         if !can_run(&[needs]) {
             continue;

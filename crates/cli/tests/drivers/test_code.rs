@@ -133,6 +133,14 @@ const CASES: [Case; 13] = [
         wrong: "CREATE VIEW f AS SELECT 2 AS x;\n",
         evasive: &[".exit 0\n"],
     },
+    Case {
+        language: "duckdb",
+        programs: &["duckdb"],
+        test_code: "SELECT CASE (SELECT x FROM f) WHEN 1 THEN 'right' ELSE error('wrong') END;\n",
+        right: "CREATE VIEW f AS SELECT 1 AS x;\n",
+        wrong: "CREATE VIEW f AS SELECT 2 AS x;\n",
+        evasive: &[".exit 0\n"],
+    },
 ];
 
 #[test]

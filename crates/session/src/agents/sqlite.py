@@ -8,8 +8,6 @@ left out.
 import glob
 import sqlite3
 
-ROWS_MAX = 1000
-BYTES_MAX = 1 << 20
 NAMES = ("*.db", "*.sqlite", "*.sqlite3")
 # Virtual machine instructions between two looks at whether an interrupt has come.
 INSTRUCTIONS = 20000
@@ -68,21 +66,10 @@ class Agent:
         cursor = self.connection.execute(statement)
         if cursor.description is None:
             return
-        names = [column[0] for column in cursor.description]
-        rows, size, omitted = [], 0, 0
+        rows = Rows([column[0] for column in cursor.description], "")
         for row in cursor:
-            size += sum(len(value) if isinstance(value, (str, bytes)) else 8 for value in row)
-            if len(rows) < ROWS_MAX and size <= BYTES_MAX:
-                rows.append(row)
-            else:
-                omitted += 1
-        lines = ["|".join(names), *("|".join(text(value) for value in row) for row in rows)]
-        if omitted:
-            lines.append(f"({omitted} more rows)")
-        rest = ("\n".join(lines) + "\n").encode("utf-8", "replace")
-        while rest:
-            rest = rest[write(self.kept[0], rest) :]
-        self.channel.say(b"result", table(names, rows, omitted).encode())
+            rows.add(row)
+        rows.show(self.channel, self.kept[0], kinds(rows))
 
     def on_interrupt(self, _signal, _frame):
         self.interrupted = True
@@ -106,33 +93,23 @@ def statements(source):
         yield begun.removesuffix(";")
 
 
-def text(value):
-    if value is None:
-        return ""
-    return value.hex() if isinstance(value, bytes) else str(value)
-
-
-def table(names, rows, omitted):
-    """In the form of https://specs.frictionlessdata.io/tabular-data-resource, with bytes as hexadecimal digits."""
-    import json
+def kinds(rows):
+    """The types of what is there: columns have none that a value must be of."""
 
     def kind(index):
-        kinds = {KINDS[type(row[index])] for row in rows if row[index] is not None}
-        return kinds.pop() if len(kinds) == 1 else "any"
+        found = {KINDS[type(row[index])] for row in rows.kept if row[index] is not None}
+        return found.pop() if len(found) == 1 else "any"
 
-    fields = [{"name": name, "type": kind(index)} for index, name in enumerate(names)]
-    data = [[value.hex() if isinstance(value, bytes) else value for value in row] for row in rows]
-    content = {"schema": {"fields": fields}, "data": data, "rows_omitted": omitted}
-    plain = f"{len(rows) + omitted} rows"
-    return json.dumps({"text/plain": plain, "application/vnd.dataresource+json": content}, allow_nan=False, default=str)
+    return [kind(index) for index in range(len(rows.names))]
 
 
 def prepare():
     """Does all that a statement will need once, so that what is imported for it is there."""
     connection = sqlite3.connect(":memory:")
-    rows = connection.execute("select 1, 'a', 2.5, null").fetchall()
+    rows = Rows(["a", "b", "c", "d"], "")
+    rows.add(connection.execute("select 1, 'a', 2.5, null").fetchone())
     connection.close()
-    table(["a", "b", "c", "d"], rows, 0)
+    rows.table(kinds(rows))
     list(statements("select 1; select 2"))
 
 

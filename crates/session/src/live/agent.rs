@@ -39,7 +39,16 @@ const PYTHON: &str = concat!(
     include_str!("../agents/common.py"),
     include_str!("../agents/python.py")
 );
-const SQLITE: &str = concat!(include_str!("../agents/common.py"), include_str!("../agents/sqlite.py"));
+const SQLITE: &str = concat!(
+    include_str!("../agents/common.py"),
+    include_str!("../agents/tables.py"),
+    include_str!("../agents/sqlite.py")
+);
+const DUCKDB: &str = concat!(
+    include_str!("../agents/common.py"),
+    include_str!("../agents/tables.py"),
+    include_str!("../agents/duckdb.py")
+);
 const BASH: &str = include_str!("../agents/bash.sh");
 /// What interpreters take a text as their program after.
 const OPTION: &str = "-c";
@@ -58,8 +67,11 @@ impl Agent {
             // Children in the foreground first of all, for which bash waits.
             (Some(SessionKind::Bash), _) => own(instead_of_source(language, BASH), Interrupts::Everything),
             (Some(SessionKind::Sqlite), _) => {
-                let argv = ["python3", "-B", OPTION, SQLITE].map(str::to_owned).to_vec();
-                Self { executable: None, ..own(argv, Interrupts::Interpreter) }
+                Self { executable: None, ..own(in_python(SQLITE), Interrupts::Interpreter) }
+            }
+            // Its library has a thread as soon as it is loaded.
+            (Some(SessionKind::DuckDb), _) => {
+                Self { is_copied: false, executable: None, ..own(in_python(DUCKDB), Interrupts::Interpreter) }
             }
             (Some(SessionKind::Recipe), Some(recipe)) => Self {
                 argv: recipe.argv(),
@@ -90,7 +102,7 @@ impl Agent {
     /// The variables that cells see.
     pub(super) fn env_vars(&self, language: &Language) -> Vec<(String, String)> {
         let mut variables = language.env_vars.clone();
-        if matches!(language.session, Some(SessionKind::Python | SessionKind::Sqlite)) {
+        if matches!(language.session, Some(SessionKind::Python | SessionKind::Sqlite | SessionKind::DuckDb)) {
             variables.retain(|(name, _)| name != HASH_SEED.0);
             variables.push((HASH_SEED.0.to_owned(), HASH_SEED.1.to_owned()));
         }
@@ -159,6 +171,10 @@ impl Agent {
     pub(super) fn ending(content: &[u8]) -> Option<Ending> {
         Ending::parse(std::str::from_utf8(content).ok()?)
     }
+}
+
+fn in_python(agent: &str) -> Vec<String> {
+    ["python3", "-B", OPTION, agent].map(str::to_owned).to_vec()
 }
 
 /// The language's command, with the agent instead of a source file.

@@ -211,8 +211,9 @@ impl Inner {
         let waiting = match shared.language.session {
             Some(SessionKind::Bash) => self.log.iter().filter(is_exit).count() as u64,
             // The tasks of a runtime with threads are no cell's.
-            Some(SessionKind::Recipe) if !shared.agent.is_copied => u64::MAX - 1,
-            Some(SessionKind::Python | SessionKind::Sqlite | SessionKind::Recipe) | None => 0,
+            _ if !shared.agent.is_copied => u64::MAX - 1,
+            Some(SessionKind::Python | SessionKind::Sqlite | SessionKind::DuckDb | SessionKind::Recipe)
+            | None => 0,
         };
         let cage = self.cage()?;
         if cage.tasks().map_err(LiveError::Sandbox)? > 1 + waiting {

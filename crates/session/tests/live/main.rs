@@ -3,6 +3,7 @@
 
 mod bash;
 mod branches;
+mod duckdb;
 mod hostile;
 mod python;
 mod recipes;
@@ -72,7 +73,7 @@ fn main() {
         }
     };
     let ground = Ground { host, directory: tempfile::tempdir().expect("a temporary directory") };
-    let all: [(&str, Test); 7] = [
+    let all: [(&str, Test); 8] = [
         ("recipes", recipes::all),
         ("branches", branches::all),
         ("python", python::all),
@@ -80,6 +81,7 @@ fn main() {
         ("residency", residency::all),
         ("bash", bash::all),
         ("sqlite", sqlite::all),
+        ("duckdb", duckdb::all),
     ];
     let wanted = std::env::args().nth(1).filter(|word| !word.starts_with('-'));
     for (name, test) in all {

@@ -1,0 +1,101 @@
+"""The agent of a DuckDB session: runs statements in one connection, and answers as the agent of a Python session does.
+
+The database is the one file in the workspace that is named like one, or else in memory. It has one thread: a session is one
+program, and its limits are those of one.
+"""
+
+import glob
+
+import duckdb
+
+NAMES = ("*.duckdb", "*.db")
+ROWS_AT_ONCE = 1000
+KINDS = {
+    "BOOLEAN": "boolean",
+    "DATE": "date",
+    "TIME": "time",
+    "TIMESTAMP": "datetime",
+    "FLOAT": "number",
+    "DOUBLE": "number",
+    "DECIMAL": "number",
+    "VARCHAR": "string",
+    "UUID": "string",
+    "BLOB": "string",
+    "INTERVAL": "duration",
+}
+KINDS.update({f"{sign}{size}INT": "integer" for sign in ("", "U") for size in ("TINY", "SMALL", "BIG", "HUGE")})
+KINDS.update({"INTEGER": "integer", "UINTEGER": "integer"})
+
+
+class Agent:
+    def __init__(self):
+        self.channel = Channel()
+        self.output = keep_aside(1)
+        self.interrupted = False
+
+    def take_up(self):
+        if self.channel.line() is None:
+            return False
+        dup2(posix.open(os.devnull, posix.O_RDONLY), 0)
+        found = [name for pattern in NAMES for name in glob.glob(pattern)]
+        name = found[0] if len(found) == 1 else ":memory:"
+        self.connection = duckdb.connect(name, config={"threads": 1})
+        set_handler(SIGINT, self.on_interrupt)
+        self.channel.say(b"ready", b"")
+        return True
+
+    def serve(self):
+        while True:
+            words = self.channel.line()
+            if words is None:
+                leave(0)
+            if words[0] == "branch":
+                self.channel.say(b"refused", b"DuckDB has threads")
+                continue
+            number, source, stdin = (int(word) for word in words[1:])
+            source = self.channel.bytes(source).decode("utf-8", "replace")
+            self.channel.bytes(stdin)
+            self.interrupted = False
+            self.channel.say(b"done", f"{number} {self.run(source)}".encode())
+
+    def run(self, source):
+        try:
+            for statement in duckdb.extract_statements(source):
+                self.execute(statement)
+            return "returned"
+        except Exception as error:
+            kind = "Interrupted" if self.interrupted else type(error).__name__
+            print(f"{kind}: {error}", file=sys.stderr, flush=True)
+            return f"raised {kind}"
+
+    def execute(self, statement):
+        result = self.connection.execute(statement)
+        columns = result.description or []
+        is_query = statement.expected_result_type == [duckdb.ExpectedResultType.QUERY_RESULT]
+        # What changes rows says how many, unless it is asked to return them.
+        if not is_query and [column[0] for column in columns] in ([], ["Count"], ["Success"]):
+            return
+        rows = Rows([column[0] for column in columns], "NULL")
+        while some := result.fetchmany(ROWS_AT_ONCE):
+            for row in some:
+                rows.add(row)
+            if self.interrupted:
+                raise KeyboardInterrupt
+        kinds = (str(column[1]) for column in columns)
+        # DECIMAL(18,3) is one.
+        kinds = [KINDS.get(kind.partition("(")[0], "any") for kind in kinds]
+        rows.show(self.channel, self.output, kinds)
+
+    def on_interrupt(self, _signal, _frame):
+        self.interrupted = True
+        self.connection.interrupt()
+
+
+def main():
+    agent = Agent()
+    if agent.take_up():
+        agent.serve()
+    leave(0)
+
+
+main()
