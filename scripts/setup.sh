@@ -67,6 +67,17 @@ if [ -n "$needs_npm" ]; then
     $as_root npm install --silent --no-audit --no-fund --prefix "$modules_root" $modules
 fi
 
+if ! ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; then
+    echo "setup: installing with apt-get: postgresql"
+    $as_root apt-get update -qq
+    $as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y -qq -o DPkg::Lock::Timeout=300 --no-install-recommends postgresql-common >/dev/null
+    # Cages start servers of their own; the machine needs none.
+    $as_root sed -i 's/^#\?create_main_cluster.*/create_main_cluster = false/' /etc/postgresql-common/createcluster.conf
+    $as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y -qq -o DPkg::Lock::Timeout=300 --no-install-recommends postgresql >/dev/null
+fi
+
 # Both the library, for sessions, and the command, at one version.
 if ! has duckdb; then
     echo "setup: installing with pip: $duckdb"

@@ -26,6 +26,8 @@ pub enum SessionKind {
     Sqlite,
     /// Statements of one connection to a DuckDB database.
     DuckDb,
+    /// Statements of one connection to a PostgreSQL server of the session's own.
+    PostgreSql,
     /// Whatever the language file's own agent makes of it.
     Recipe,
 }
@@ -97,7 +99,7 @@ impl<'de> Visitor<'de> for SessionVisitor {
     type Value = SessionValue;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("`python`, `bash`, `sqlite`, `duckdb`, or a map with `command` and `agent`")
+        f.write_str("`python`, `bash`, `sqlite`, `duckdb`, `postgresql`, or a map with `command` and `agent`")
     }
 
     fn visit_str<E: serde::de::Error>(self, word: &str) -> Result<SessionValue, E> {
@@ -106,7 +108,10 @@ impl<'de> Visitor<'de> for SessionVisitor {
             "bash" => SessionKind::Bash,
             "sqlite" => SessionKind::Sqlite,
             "duckdb" => SessionKind::DuckDb,
-            other => return Err(E::unknown_variant(other, &["python", "bash", "sqlite", "duckdb"])),
+            "postgresql" => SessionKind::PostgreSql,
+            other => {
+                return Err(E::unknown_variant(other, &["python", "bash", "sqlite", "duckdb", "postgresql"]));
+            }
         };
         Ok(SessionValue(kind, None))
     }

@@ -8,7 +8,7 @@ use crate::language::Language;
 use crate::nearest::nearest;
 
 /// The built-in language files, embedded so that one binary is enough.
-const BUILT_IN: [(&str, &str); 20] = [
+const BUILT_IN: [(&str, &str); 21] = [
     ("bash.yaml", include_str!("../../../languages/bash.yaml")),
     ("c.yaml", include_str!("../../../languages/c.yaml")),
     ("cpp.yaml", include_str!("../../../languages/cpp.yaml")),
@@ -23,6 +23,7 @@ const BUILT_IN: [(&str, &str); 20] = [
     ("ocaml-toplevel.yaml", include_str!("../../../languages/ocaml-toplevel.yaml")),
     ("perl.yaml", include_str!("../../../languages/perl.yaml")),
     ("php.yaml", include_str!("../../../languages/php.yaml")),
+    ("postgresql.yaml", include_str!("../../../languages/postgresql.yaml")),
     ("python.yaml", include_str!("../../../languages/python.yaml")),
     ("r.yaml", include_str!("../../../languages/r.yaml")),
     ("ruby.yaml", include_str!("../../../languages/ruby.yaml")),

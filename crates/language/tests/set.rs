@@ -27,6 +27,7 @@ fn built_in_languages_answer_to_the_names_models_use() {
             "ocaml-toplevel",
             "perl",
             "php",
+            "postgresql",
             "python",
             "r",
             "ruby",
@@ -51,6 +52,7 @@ fn built_in_languages_answer_to_the_names_models_use() {
         ("pl", "perl"),
         ("rb", "ruby"),
         ("sql", "sqlite"),
+        ("postgres", "postgresql"),
         ("jl", "julia"),
     ] {
         assert_eq!(set.find(word).unwrap().name, name, "{word}");
@@ -102,7 +104,7 @@ fn a_users_file_adds_or_replaces() {
     assert_eq!(set.find("js").unwrap().name, "cobol", "a user's alias wins over a built-in one");
     assert_eq!(set.find("python").unwrap().run_command().argv, ["mine", "a.x"]);
     assert!(set.find("py").is_err(), "the replaced language's aliases are gone");
-    assert_eq!(set.iter().count(), 21);
+    assert_eq!(set.iter().count(), 22);
 }
 
 #[test]
@@ -133,7 +135,7 @@ fn an_unknown_language_gets_a_suggestion_and_the_list() {
     assert_eq!(
         unknown.hint(),
         "did you mean `python`? known languages are bash, c, cpp, duckdb, fortran, go, java, javascript, julia, lua, \
-         ocaml, ocaml-toplevel, perl, php, python, r, ruby, rust, sqlite, typescript"
+         ocaml, ocaml-toplevel, perl, php, postgresql, python, r, ruby, rust, sqlite, typescript"
     );
     assert!(!set.find("brainfuck").unwrap_err().hint().contains("did you mean"));
 }

@@ -41,7 +41,7 @@ impl Driver {
         match kind {
             SessionKind::Python => Some(PYTHON),
             SessionKind::Bash => Some(BASH),
-            SessionKind::Sqlite | SessionKind::DuckDb | SessionKind::Recipe => None,
+            SessionKind::Sqlite | SessionKind::DuckDb | SessionKind::PostgreSql | SessionKind::Recipe => None,
         }
     }
 

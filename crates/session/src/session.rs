@@ -242,7 +242,11 @@ impl Session {
 
         let mut env_vars = self.language.env_vars.clone();
         let processes_waiting = match kind {
-            SessionKind::Python | SessionKind::Sqlite | SessionKind::DuckDb | SessionKind::Recipe => {
+            SessionKind::Python
+            | SessionKind::Sqlite
+            | SessionKind::DuckDb
+            | SessionKind::PostgreSql
+            | SessionKind::Recipe => {
                 env_vars.retain(|(name, _)| name != "PYTHONHASHSEED");
                 env_vars.push(("PYTHONHASHSEED".to_owned(), self.spec.seed.to_string()));
                 0

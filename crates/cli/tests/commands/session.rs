@@ -14,6 +14,12 @@ fn cells_share_an_interpreter() {
             "python3",
         ),
         (
+            "postgresql",
+            "create table t (a int)\n%%\ninsert into t values (42); select a, null b from t\n",
+            "a|b\n42|\n",
+            "psql",
+        ),
+        (
             "duckdb",
             "create table t (a int)\n%%\ninsert into t values (42); select a, null from t\n",
             "a|NULL\n42|NULL\n",

@@ -15,7 +15,7 @@ struct Case {
     evasive: &'static [&'static str],
 }
 
-const CASES: [Case; 14] = [
+const CASES: [Case; 15] = [
     Case {
         language: "c",
         programs: &["gcc"],
@@ -132,6 +132,14 @@ const CASES: [Case; 14] = [
         right: "CREATE VIEW f AS SELECT 1 AS x;\n",
         wrong: "CREATE VIEW f AS SELECT 2 AS x;\n",
         evasive: &[".exit 0\n"],
+    },
+    Case {
+        language: "postgresql",
+        programs: &["psql", "python3"],
+        test_code: "SELECT 1 / (CASE (SELECT x FROM f) WHEN 1 THEN 1 ELSE 0 END);\n",
+        right: "CREATE VIEW f AS SELECT 1 AS x;\n",
+        wrong: "CREATE VIEW f AS SELECT 2 AS x;\n",
+        evasive: &["\\q\n"],
     },
     Case {
         language: "duckdb",

@@ -50,6 +50,11 @@ const DUCKDB: &str = concat!(
     include_str!("../agents/duckdb.py")
 );
 const BASH: &str = include_str!("../agents/bash.sh");
+const POSTGRESQL: &str = concat!(
+    include_str!("../agents/common.py"),
+    include_str!("../agents/tables.py"),
+    include_str!("../agents/postgresql.py")
+);
 /// What interpreters take a text as their program after.
 const OPTION: &str = "-c";
 
@@ -73,6 +78,11 @@ impl Agent {
             (Some(SessionKind::DuckDb), _) => {
                 Self { is_copied: false, executable: None, ..own(in_python(DUCKDB), Interrupts::Interpreter) }
             }
+            (Some(SessionKind::PostgreSql), _) => Self {
+                is_copied: false,
+                executable: None,
+                ..own(in_python(POSTGRESQL), Interrupts::Interpreter)
+            },
             (Some(SessionKind::Recipe), Some(recipe)) => Self {
                 argv: recipe.argv(),
                 file: recipe.file.clone().map(|path| FileEntry::new(path, recipe.agent.as_bytes())),
@@ -102,7 +112,8 @@ impl Agent {
     /// The variables that cells see.
     pub(super) fn env_vars(&self, language: &Language) -> Vec<(String, String)> {
         let mut variables = language.env_vars.clone();
-        if matches!(language.session, Some(SessionKind::Python | SessionKind::Sqlite | SessionKind::DuckDb)) {
+        // What Python runs, but a recipe's own.
+        if !matches!(language.session, Some(SessionKind::Bash | SessionKind::Recipe) | None) {
             variables.retain(|(name, _)| name != HASH_SEED.0);
             variables.push((HASH_SEED.0.to_owned(), HASH_SEED.1.to_owned()));
         }

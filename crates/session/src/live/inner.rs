@@ -209,11 +209,10 @@ impl Inner {
         // An exit of bash leaves a shell waiting.
         let is_exit = |entry: &&Entry| matches!(entry, Entry::Cell(cell) if matches!(cell.recorded.ending, Some(Ending::Exited(_))));
         let waiting = match shared.language.session {
-            Some(SessionKind::Bash) => self.log.iter().filter(is_exit).count() as u64,
-            // The tasks of a runtime with threads are no cell's.
+            // The tasks of a runtime with threads, or of a server beside it, are no cell's.
             _ if !shared.agent.is_copied => u64::MAX - 1,
-            Some(SessionKind::Python | SessionKind::Sqlite | SessionKind::DuckDb | SessionKind::Recipe)
-            | None => 0,
+            Some(SessionKind::Bash) => self.log.iter().filter(is_exit).count() as u64,
+            _ => 0,
         };
         let cage = self.cage()?;
         if cage.tasks().map_err(LiveError::Sandbox)? > 1 + waiting {

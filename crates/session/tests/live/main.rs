@@ -5,6 +5,7 @@ mod bash;
 mod branches;
 mod duckdb;
 mod hostile;
+mod postgresql;
 mod python;
 mod recipes;
 mod residency;
@@ -73,7 +74,7 @@ fn main() {
         }
     };
     let ground = Ground { host, directory: tempfile::tempdir().expect("a temporary directory") };
-    let all: [(&str, Test); 8] = [
+    let all: [(&str, Test); 9] = [
         ("recipes", recipes::all),
         ("branches", branches::all),
         ("python", python::all),
@@ -82,6 +83,7 @@ fn main() {
         ("bash", bash::all),
         ("sqlite", sqlite::all),
         ("duckdb", duckdb::all),
+        ("postgresql", postgresql::all),
     ];
     let wanted = std::env::args().nth(1).filter(|word| !word.starts_with('-'));
     for (name, test) in all {

@@ -10,7 +10,9 @@ pub(super) fn goes_on(kind: Option<SessionKind>, text: &str) -> bool {
     match kind {
         Some(SessionKind::Python) => python_goes_on(text),
         Some(SessionKind::Bash) => text.trim_end().ends_with('\\') || bash_is_open(text),
-        Some(SessionKind::Sqlite | SessionKind::DuckDb) => !text.trim_end().ends_with(';'),
+        Some(SessionKind::Sqlite | SessionKind::DuckDb | SessionKind::PostgreSql) => {
+            !text.trim_end().ends_with(';')
+        }
         Some(SessionKind::Recipe) | None => false,
     }
 }
