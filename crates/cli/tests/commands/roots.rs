@@ -7,8 +7,9 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
 
-use crate::harness::{Files, Finished, can_run, command, finish, rollcage};
+use crate::harness::{Files, Finished, can_run, command, finish, rollcage, rollcage_reading};
 
 /// A shell and one program of an old suite, whose version the host does not have.
 const GREETER: &str = "\
@@ -266,4 +267,35 @@ fn julia_passes_its_self_tests() {
     }
     let tested = rollcage(&["languages", "test", "julia", "--json"]);
     assert_eq!((tested.code, &tested.json()["passed"]), (Some(0), &6.into()), "{tested:?}");
+    has_sessions_in_julia();
+}
+
+fn has_sessions_in_julia() {
+    let cells = [
+        "x = 41",
+        "f(n) = n + 1; f(x)",
+        "for i in 1:3\n  x += i\nend; x;",
+        "error(\"no\")",
+        "while true; sum(rand(10)); end",
+        "readline(), x",
+    ];
+    let session = rollcage_reading(
+        &["session", "-l", "julia", "--cpu", "1s", "--json"],
+        cells.join("\n%%\n").as_bytes(),
+    );
+    let told: Vec<serde_json::Value> = session
+        .text()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .map(|cell: serde_json::Value| json!([cell["ending"], cell["stdout"], cell["kept"]]))
+        .collect();
+    let expected = [
+        json!(["it returned", "41\n", true]),
+        json!(["it returned", "42\n", true]),
+        json!(["it returned", "", true]),
+        json!(["it raised ErrorException", "", true]),
+        json!(["it raised InterruptException", "", true]),
+        json!(["it returned", "(\"\", 47)\n", true]),
+    ];
+    assert_eq!(told, expected, "{session:?}");
 }

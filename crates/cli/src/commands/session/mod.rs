@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use rollcage_language::Language;
+use rollcage_language::{Language, LanguageSet};
 use rollcage_session::live::{Farm, FarmConfig, FarmError, LiveSpec};
 use rollcage_types::{FileEntry, RelativePath};
 
@@ -63,7 +63,8 @@ interrupted, and the session goes on where the language lets it; else `:restore`
 
 /// Runs the command.
 pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
-    let language = find(&args.languages.load()?, &args.lang)?;
+    let set = args.languages.load()?;
+    let language = find(&set, &args.lang)?;
     toolchain::require(&language, &args.cages.host_config(None))?;
     let files = args.files.iter().map(|path| file(path)).collect::<Result<Vec<_>, _>>()?;
     let host = Arc::new(host::start_for(&language, 1, args.cages.host_config(None))?);
@@ -82,7 +83,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
         forks: true,
         ..LiveSpec::default()
     };
-    let session = farm.open(&language, spec).map_err(|error| cannot_open(error, &language))?;
+    let session = farm.open(&language, spec).map_err(|error| cannot_open(error, &language, &set))?;
     let mut conversation = Conversation::new(session, args.json)?;
     conversation.hold(&mut reader)
 }
@@ -95,10 +96,13 @@ fn file(path: &std::path::Path) -> Result<FileEntry, Failure> {
     Ok(FileEntry::new(name.map_err(Failure::bad_input)?, content))
 }
 
-fn cannot_open(error: FarmError, language: &Language) -> Failure {
+fn cannot_open(error: FarmError, language: &Language, all: &LanguageSet) -> Failure {
     match &error {
-        FarmError::NoAgent { .. } => Failure::usage(error)
-            .with_hint("python, bash, sqlite, ruby, lua, r, ocaml-toplevel and javascript have sessions"),
+        FarmError::NoAgent { .. } => {
+            let have: Vec<_> =
+                all.iter().filter(|one| one.session.is_some()).map(|one| one.name.as_str()).collect();
+            Failure::usage(error).with_hint(format!("sessions are there for {}", have.join(", ")))
+        }
         FarmError::NoPreload { .. } => {
             let known = language.fork_recipe().map(|recipe| recipe.preloads.as_slice()).unwrap_or_default();
             let names: Vec<_> = known.iter().map(|preload| preload.name.as_str()).collect();
