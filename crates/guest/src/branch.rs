@@ -24,6 +24,7 @@ use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg}
 use rustix::process::{WaitOptions, waitpid};
 use rustix::thread::{ThreadNameSpaceType, move_into_thread_name_spaces};
 
+use crate::quotas;
 use crate::small_text::SmallText;
 
 /// Descriptors that a trunk is sent for a branch: its socket, its output and error, and what its init executes.
@@ -63,6 +64,8 @@ pub struct BranchGround<'a> {
     pub trunk: BorrowedFd<'a>,
     /// The init's directory in our own /proc.
     pub directory: BorrowedFd<'a>,
+    /// `/proc/sys`.
+    pub sys: BorrowedFd<'a>,
     /// To be mounted on `/ws/work`.
     pub work: BorrowedFd<'a>,
     /// To be mounted on `/ws/tmp`.
@@ -72,14 +75,17 @@ pub struct BranchGround<'a> {
 }
 
 /// Steps that can fail, in their order: what the exit code of the process counts.
-const STEPS: [&str; 7] = [
+const STEPS: [&str; 10] = [
     "enter the process numbers of the branch",
     "make the branch's /proc",
     "enter the mounts of the branch",
     "mount the branch's /proc",
     "mount the branch's workspace",
     "enter the users of the trunk",
+    "bound the trunk's branches",
     "map the branch's user",
+    "enter the users of the branch",
+    "bound the branch's namespaces",
 ];
 
 impl BranchGround<'_> {
@@ -154,8 +160,17 @@ unsafe extern "C" fn give(argument: *mut c_void) -> ! {
     if move_into_thread_name_spaces(ground.trunk, ThreadNameSpaceType::USER).is_err() {
         exit(5)
     }
-    if ground.map_user().is_err() {
+    if quotas::bound_branches(ground.sys).is_err() {
         exit(6)
+    }
+    if ground.map_user().is_err() {
+        exit(7)
+    }
+    if move_into_thread_name_spaces(ground.init, ThreadNameSpaceType::USER).is_err() {
+        exit(8)
+    }
+    if quotas::forbid_other_kinds(ground.sys).is_err() {
+        exit(9)
     }
     exit(0)
 }

@@ -17,6 +17,7 @@ mod inherited;
 mod intake;
 mod launcher;
 pub mod protocol;
+mod quotas;
 mod rootless;
 mod rules;
 mod serve;
@@ -34,4 +35,5 @@ pub const PREPARED_PATH: &str = "/ws/prepared";
 pub const SPARE_LIBRARY_PATH: &str = "/ws/spare.so";
 
 pub use launcher::{LAUNCHER_ARGUMENT, main_if_asked};
+pub use quotas::BRANCHES_MAX;
 pub use rollcage_sys::child::{ResourceLimit, Stage, WORKSPACE_DESCRIPTOR};

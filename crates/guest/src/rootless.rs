@@ -21,26 +21,29 @@ pub(crate) type Failed = (&'static str, Errno);
 /// Makes the calling process root of a new user namespace and starts its executable again with `arguments`: the memory
 /// of a process belongs to the user namespace in which it was executed, and ours must belong to the new one, or stubs,
 /// which share it, could not write their own maps.
-#[expect(unsafe_code, reason = "unsharing is unsafe in a process with threads")]
 pub(crate) fn enter_and_restart(arguments: &[std::ffi::OsString]) -> Failed {
+    if let Err(failed) = become_root() {
+        return failed;
+    }
+    let error = Command::new("/proc/self/exe").args(arguments).exec();
+    ("execute the launcher in its user namespace", Errno::from_io_error(&error).unwrap_or(Errno::IO))
+}
+
+/// Makes the calling process, which must have one thread, root of a new user namespace. Allocates nothing.
+#[expect(unsafe_code, reason = "unsharing is unsafe in a process with threads")]
+pub(crate) fn become_root() -> Result<(), Failed> {
     let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
     // SAFETY: this process has one thread, so no other depends on what is unshared.
-    if let Err(errno) = unsafe { unshare_unsafe(UnshareFlags::NEWUSER) } {
-        return ("make a user namespace", errno);
-    }
+    unsafe { unshare_unsafe(UnshareFlags::NEWUSER) }.map_err(|errno| ("make a user namespace", errno))?;
     // Groups may not be changed by whoever maps them without privilege: it could leave a group that is denied access.
     let maps = [
         (c"/proc/self/setgroups", SmallText::new().text("deny")),
         (c"/proc/self/uid_map", SmallText::new().text("0 ").number(u64::from(uid)).text(" 1")),
         (c"/proc/self/gid_map", SmallText::new().text("0 ").number(u64::from(gid)).text(" 1")),
     ];
-    for (path, text) in maps {
-        if let Err(errno) = write(path, &text) {
-            return ("map the user to root of the user namespace", errno);
-        }
-    }
-    let error = Command::new("/proc/self/exe").args(arguments).exec();
-    ("execute the launcher in its user namespace", Errno::from_io_error(&error).unwrap_or(Errno::IO))
+    maps.iter().try_for_each(|(path, text)| {
+        write(path, text).map_err(|errno| ("map the user to root of the user namespace", errno))
+    })
 }
 
 /// Maps the one id there is to `uid`, in the user namespace of a stub. Allocates nothing.

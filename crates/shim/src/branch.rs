@@ -33,6 +33,8 @@ static ARMED: AtomicBool = AtomicBool::new(false);
 static PLANNED: Mutex<Option<Planned>> = Mutex::new(None);
 
 struct Planned {
+    /// The trunk's own.
+    socket: c_int,
     /// The branch's, and what its init executes.
     arrived: [OwnedFd; ARRIVALS],
     held: Held,
@@ -81,7 +83,7 @@ pub(crate) fn look_at(path: &CStr) -> Option<&'static CStr> {
         Ok(held) => {
             say(socket, "branching", "").ok()?;
             let arrived = receive_arrivals(socket).ok()?;
-            *PLANNED.lock().ok()? = Some(Planned { arrived, held });
+            *PLANNED.lock().ok()? = Some(Planned { socket, arrived, held });
             ARMED.store(true, Ordering::Relaxed);
             Some(c"/dev/null")
         }
@@ -179,9 +181,10 @@ pub(crate) fn fork_asked_for() -> Option<libc::pid_t> {
             }
             0
         }
+        // The caller need not know: it goes on as a trunk does, and to fail is not what each language expects of a fork.
         Err(errno) => {
-            raw::fail_with(errno.raw_os_error());
-            -1
+            let _unheard = say(planned.socket, "refused", &format!("the kernel made no copy: {errno}"));
+            NOT_A_CHILD
         }
     })
 }

@@ -270,11 +270,3 @@ pub(crate) fn new_session() {
     // SAFETY: takes nothing.
     unsafe { libc::setsid() };
 }
-
-/// Leaves an errno for whoever looks at it.
-pub(crate) fn fail_with(errno: Errno) {
-    // SAFETY: takes nothing.
-    let place = unsafe { libc::__errno_location() };
-    // SAFETY: the address of this thread's errno.
-    unsafe { place.write(errno) };
-}

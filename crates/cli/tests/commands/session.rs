@@ -70,7 +70,7 @@ fn what_cannot_be_opened_is_said() {
     if can_run(&["gcc", "python3"]) {
         let finished = rollcage_reading(&["session", "-l", "c"], b"");
         assert_eq!(finished.code, Some(2), "{finished:?}");
-        assert!(finished.stderr.contains("python, bash, sqlite, ruby"), "{finished:?}");
+        assert!(finished.stderr.contains("python, r, ruby, sqlite"), "{finished:?}");
         let finished = rollcage_reading(&["session", "-l", "python", "--preload", "pandsa"], b"");
         assert_eq!(finished.code, Some(2), "{finished:?}");
         assert!(finished.stderr.contains("known here are: numpy, pandas, data"), "{finished:?}");

@@ -15,7 +15,10 @@ use rollcage_sys::child::{BRANCH_FLAGS, INIT_PROGRAM};
 use rollcage_sys::notification;
 use rollcage_types::CapturePlan;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{CWD, MemfdFlags, Mode, OFlags, SealFlags, fchmod, fcntl_add_seals, memfd_create, openat};
+use rustix::fs::{
+    CWD, MemfdFlags, Mode, OFlags, SealFlags, StatVfsMountFlags, fchmod, fcntl_add_seals, fstatvfs,
+    memfd_create, openat,
+};
 use rustix::io::Errno;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -28,6 +31,7 @@ use crate::session::bank::Branches;
 use crate::session::cage::{Init, SessionCage, Standing, group};
 use crate::session::channel::{Channel, Message, Nonsense};
 use crate::session::copy::copy_all;
+use crate::session::family::Admitted;
 use crate::workspace::{MountedWorkspace, Sharing};
 
 /// Namespaces within namespaces. The kernel allows 32, of which a host may have some already.
@@ -47,6 +51,9 @@ pub(super) const BRANCHED: &str = "branched";
 
 /// See [`SessionCage::provide`].
 struct Provisions {
+    place: Admitted,
+    /// `/proc/sys`.
+    sys: BorrowedFd<'static>,
     workspace: MountedWorkspace,
     group: RestingGroup,
     open_group: SlotCgroup,
@@ -79,27 +86,37 @@ impl SessionCage {
         if depth > DEPTH_MAX {
             return not_branched("it is a branch of too many branches");
         }
+        let sys = match kernel_settings() {
+            Ok(Some(sys)) => sys,
+            Ok(None) => {
+                return not_branched("/proc/sys is read-only, so that nothing would bound its namespaces");
+            }
+            Err(errno) => return Err(system("open /proc/sys")(errno)),
+        };
+        let Some(place) = self.family.admit_branch() else {
+            return not_branched("it has as many branches as it may have");
+        };
         let _one_at_a_time = bank.branching.lock().unwrap_or_else(PoisonError::into_inner);
         self.channel.queue(b"branch 0 0 0\n");
         self.channel.flush().map_err(system("speak to the session"))?;
         // While the interpreter looks at itself.
-        let provisions = self.provide()?;
+        let provisions = self.provide(place, sys)?;
         let word = await_word(&mut self.channel)?;
         if word.kind != "branching" {
             bank.leave(provisions.group);
             return not_branched(&String::from_utf8_lossy(&word.content));
         }
-        self.make_branch(asks.as_fd(), depth, provisions).map(Ok)
+        self.make_branch(asks.as_fd(), depth, provisions)
     }
 
     /// What a branch will have that needs none of it.
-    fn provide(&self) -> Result<Provisions, SandboxError> {
+    fn provide(&self, place: Admitted, sys: BorrowedFd<'static>) -> Result<Provisions, SandboxError> {
         let (host, uid) = (self.family.bank.host(), self.family.uid);
         let workspace = MountedWorkspace::create(host.sharing(), &self.limits, uid);
         let workspace = workspace.map_err(system("create a workspace for a branch"))?;
         let mut own_group = self.group.beside(&format!("-{}", self.family.next_branch()));
         let open_group = own_group.begin(&self.limits).map_err(group)?;
-        Ok(Provisions { workspace, group: own_group, open_group })
+        Ok(Provisions { place, sys, workspace, group: own_group, open_group })
     }
 
     fn make_branch(
@@ -107,8 +124,8 @@ impl SessionCage {
         asks: BorrowedFd<'_>,
         depth: u32,
         provisions: Provisions,
-    ) -> Result<Self, SandboxError> {
-        let Provisions { workspace, group, open_group } = provisions;
+    ) -> Result<Result<Self, NotBranched>, SandboxError> {
+        let Provisions { place, sys, workspace, group, open_group } = provisions;
         let family = Arc::clone(&self.family);
         let uid = family.uid;
         // Of a workspace that nobody can change until the branch is made.
@@ -121,7 +138,11 @@ impl SessionCage {
             .map_err(system("speak to the session"))?;
         drop((socket, output, error));
         self.let_clone(asks)?;
-        let process = self.await_init(&mut channel)?;
+        let Some(process) = await_init(&mut channel)? else {
+            drop(open_group);
+            family.bank.leave(group);
+            return self.ask_why_not();
+        };
         let lost = || system("find the init of a branch")(Errno::SRCH);
         let pid = i32::try_from(process).ok().and_then(Pid::from_raw).ok_or_else(lost)?;
         let pidfd = pidfd_open(pid, PidfdFlags::empty()).map_err(system("find the init of a branch"))?;
@@ -130,7 +151,7 @@ impl SessionCage {
             Standing::Branch { init, .. } => Some(Arc::clone(init)),
         };
         // Ends the branch wherever this stops.
-        let init = Arc::new(Init { pidfd, process, _above: above });
+        let init = Arc::new(Init { pidfd, process, _above: above, _place: place });
         let trunk = self.channel.speaker().and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
         let trunk = pidfd_open(trunk.ok_or_else(lost)?, PidfdFlags::empty())
             .map_err(system("find the trunk of a branch"))?;
@@ -141,6 +162,7 @@ impl SessionCage {
             init: init.pidfd.as_fd(),
             trunk: trunk.as_fd(),
             directory: directory.as_fd(),
+            sys,
             work: workspace.work.as_fd(),
             tmp: workspace.tmp.as_fd(),
             uid,
@@ -161,7 +183,7 @@ impl SessionCage {
         };
         let own = pidfd_open(own, PidfdFlags::empty()).map_err(system("find a branch"))?;
         let kept = CapturePlan::default();
-        Ok(Self {
+        Ok(Ok(Self {
             family,
             standing: Standing::Branch { init, own, depth },
             branches: Branches::Allowed,
@@ -174,7 +196,7 @@ impl SessionCage {
             file_user: self.file_user,
             limits: self.limits.clone(),
             ended: None,
-        })
+        }))
     }
 
     fn copy_files(&self, workspace: &MountedWorkspace) -> Result<(), SandboxError> {
@@ -230,19 +252,39 @@ impl SessionCage {
         }
     }
 
-    /// The init of the branch, which says so in one byte.
-    fn await_init(&self, channel: &mut Channel) -> Result<u32, SandboxError> {
-        let timeout = Timespec::try_from(STEP_WAIT).expect("a constant of seconds fits");
-        let mut watched = [PollFd::from_borrowed_fd(channel.fd(), PollFlags::IN)];
-        match poll(&mut watched, Some(&timeout)) {
-            Ok(0) => Err(SandboxError::NotReady { seconds: STEP_WAIT.as_secs() }),
-            Ok(_) | Err(Errno::INTR) => {
-                let process = channel.hear_stranger().map_err(system("hear from a branch"))?;
-                process.ok_or(SandboxError::StubLost)
-            }
-            Err(errno) => Err(system("wait for a branch")(errno)),
+    /// Why the clone that was agreed to was none: the trunk says, before it goes on as it was.
+    fn ask_why_not(&mut self) -> Result<Result<Self, NotBranched>, SandboxError> {
+        let word = await_word(&mut self.channel)?;
+        match word.kind.as_str() {
+            "refused" => not_branched(&String::from_utf8_lossy(&word.content)),
+            other => Err(SandboxError::Agent { message: format!("instead of a branch it said `{other}`") }),
         }
     }
+}
+
+/// The init of the branch, which says so in one byte; `None` if there is none.
+fn await_init(channel: &mut Channel) -> Result<Option<u32>, SandboxError> {
+    let timeout = Timespec::try_from(STEP_WAIT).expect("a constant of seconds fits");
+    let mut watched = [PollFd::from_borrowed_fd(channel.fd(), PollFlags::IN)];
+    match poll(&mut watched, Some(&timeout)) {
+        Ok(0) => Err(SandboxError::NotReady { seconds: STEP_WAIT.as_secs() }),
+        Ok(_) | Err(Errno::INTR) => channel.hear_stranger().map_err(system("hear from a branch")),
+        Err(errno) => Err(system("wait for a branch")(errno)),
+    }
+}
+
+/// `/proc/sys`, if it can be written to.
+fn kernel_settings() -> Result<Option<BorrowedFd<'static>>, Errno> {
+    static DIRECTORY: OnceLock<OwnedFd> = OnceLock::new();
+    if let Some(directory) = DIRECTORY.get() {
+        return Ok(Some(directory.as_fd()));
+    }
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let directory = openat(CWD, "/proc/sys", flags, Mode::empty())?;
+    let mounted = fstatvfs(&directory)?;
+    // Whoever is second gives up a copy of the same.
+    Ok((!mounted.f_flag.contains(StatVfsMountFlags::RDONLY))
+        .then(|| DIRECTORY.get_or_init(|| directory).as_fd()))
 }
 
 /// The next message of an agent's.

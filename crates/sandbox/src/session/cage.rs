@@ -24,7 +24,7 @@ use crate::plan;
 use crate::seat::{CAGE_WAIT, Seat};
 use crate::session::bank::{Berth, Branches, SessionBank};
 use crate::session::channel::{Channel, Nonsense};
-use crate::session::family::Family;
+use crate::session::family::{Admitted, Family};
 use crate::session::files::{self, ListedFile, SessionFileError};
 
 /// Until the init of a branch has waited for an interpreter that has ended.
@@ -61,6 +61,7 @@ pub(super) struct Init {
     pub(super) process: u32,
     /// That of the branch that this is a branch of.
     pub(super) _above: Option<Arc<Self>>,
+    pub(super) _place: Admitted,
 }
 
 impl Drop for Init {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rollcage_language::{Language, SessionKind};
 use rollcage_sandbox::{Cancel, SessionCage, Turn, TurnEnd, TurnLimits, swap_free};
-use rollcage_types::{ByteSize, ExecRequest, Limits};
+use rollcage_types::{ByteSize, ExecRequest, Limits, Termination};
 
 use crate::cell::CellEffect;
 use crate::live::agent::Agent;
@@ -183,7 +183,9 @@ impl Inner {
         };
         let lost = match &done.end {
             TurnEnd::Done(_) => None,
-            TurnEnd::Ended(how) => Some(format!("cell {number} ended its interpreter: {how:?}")),
+            TurnEnd::Ended(how) => {
+                Some(format!("cell {number} ended its interpreter, which {}", how_told(how)))
+            }
             TurnEnd::Lost(why) => Some(format!("cell {number} cut it off: {why}")),
         };
         let outcome = LiveOutcome::of(number, done, self.rehydrated.take());
@@ -237,6 +239,16 @@ impl Inner {
                 Err(LiveError::Store { action: "write", source })
             }
         }
+    }
+}
+
+/// To follow who ended.
+fn how_told(how: &Termination) -> String {
+    match how {
+        Termination::Exited { code } => format!("exited with code {code}"),
+        Termination::Signaled { signal } => format!("was ended by signal {signal}"),
+        Termination::LimitExceeded(kind) => format!("exceeded the {} limit", kind.as_str()),
+        Termination::Cancelled => "was cancelled".to_owned(),
     }
 }
 

@@ -15,6 +15,9 @@ pub(crate) fn all(ground: &Ground) {
     nobody_reaches_the_others(ground);
     each_outlives_the_others(ground);
     what_cannot_be_copied_is_replayed(ground);
+    what_the_kernel_does_not_copy_is_replayed(ground);
+    nobody_has_branches_without_end(ground);
+    the_kernel_bounds_what_a_branch_could_make(ground);
     branches_have_branches(ground);
     only_the_supervisor_makes_branches(ground);
     limits_are_each_ones_own(ground);
@@ -180,6 +183,68 @@ fn what_cannot_be_copied_is_replayed(ground: &Ground) {
         assert_eq!(forked.way, ForkWay::Replayed { reason: reason.to_owned() }, "{cell}");
         check(&forked.sessions[0], "x", "1\n");
         check(&session, "x", "1\n");
+    }
+}
+
+/// The init of a branch would be a second process of its trunk's until it has a group of its own.
+fn what_the_kernel_does_not_copy_is_replayed(ground: &Ground) {
+    let mut spec = spec();
+    spec.limits.processes = 1;
+    for (language, first, second, stdout) in
+        [("python", "x = 1", "x + 1", "2\n"), ("bash", "x=1", "echo $((x + 1))", "2\n")]
+    {
+        let session = open(&ground.roomy(), language, spec.clone());
+        run(&session, first);
+        let forked = session.fork(1).unwrap();
+        let ForkWay::Replayed { reason } = forked.way else { panic!("{language} was copied") };
+        assert!(reason.starts_with("the kernel made no copy: "), "{reason}");
+        check(&forked.sessions[0], second, stdout);
+        check(&session, second, stdout);
+    }
+}
+
+fn nobody_has_branches_without_end(ground: &Ground) {
+    /// As documented.
+    const BRANCHES_MAX: usize = 256;
+    let session = open(&ground.roomy(), "python", spec());
+    run(&session, "x = 1");
+    let mut branches = copies(&session, BRANCHES_MAX);
+    // One of a branch is one more of the family.
+    for one in [&session, &branches[0]] {
+        let forked = one.fork(1).unwrap();
+        let reason = "it has as many branches as it may have".to_owned();
+        assert_eq!(forked.way, ForkWay::Replayed { reason });
+        check(&forked.sessions[0], "x", "1\n");
+    }
+    branches.pop();
+    check(&copies(&session, 1)[0], "x", "1\n");
+    assert!(branches.iter().all(|branch| text(&run(branch, "x").stdout) == "1\n"));
+}
+
+/// What the kernel itself would refuse, whatever filters and supervisors allowed.
+fn the_kernel_bounds_what_a_branch_could_make(ground: &Ground) {
+    let session = open(&ground.roomy(), "python", spec());
+    let _branch = copies(&session, 1);
+    let inits: Vec<_> = std::fs::read_dir("/proc")
+        .unwrap()
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| {
+            let program = std::fs::read_link(path.join("exe"));
+            program.is_ok_and(|program| program.to_string_lossy().contains("rollcage-init"))
+        })
+        .collect();
+    assert!(!inits.is_empty());
+    for init in inits {
+        let files =
+            ["net", "ipc", "uts", "cgroup"].map(|kind| format!("/proc/sys/user/max_{kind}_namespaces"));
+        let seen = std::process::Command::new("nsenter")
+            .args(["--preserve-credentials", &format!("--user={}", init.join("ns/user").display())])
+            .args(["head", "-qn1"])
+            .args(files)
+            .output()
+            .unwrap();
+        assert_eq!(String::from_utf8_lossy(&seen.stdout), "0\n0\n0\n0\n", "{seen:?}");
     }
 }
 

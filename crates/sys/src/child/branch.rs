@@ -205,7 +205,13 @@ mod tests {
         written.write_all(INIT_PROGRAM).unwrap();
         drop(written);
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o700)).unwrap();
-        let status = std::process::Command::new(&file).status().unwrap();
+        // A process that another test is just starting may hold the file open for writing until it executes.
+        let status = loop {
+            match std::process::Command::new(&file).status() {
+                Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => {}
+                ended => break ended.unwrap(),
+            }
+        };
         std::fs::remove_file(&file).unwrap();
         assert!(status.success(), "{status}");
     }
