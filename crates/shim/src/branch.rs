@@ -15,7 +15,7 @@ use rollcage_guest::branch::{ARRIVALS, receive_arrivals};
 use rollcage_sys::child::{BranchPlan, Side, branch};
 
 use crate::descriptors::{is_event_counter, own_path};
-use crate::{mappings, point, raw};
+use crate::{point, raw};
 
 /// By this path a session's agent opens the socket that is its standard input, where its language cannot write to that.
 const CHANNEL: &[u8] = b"/rollcage/channel";
@@ -105,9 +105,6 @@ fn prepare(trunk: [c_int; 3]) -> Result<Held, &'static str> {
     }
     if raw::has_child() {
         return Err("it has children");
-    }
-    if mappings::has_shared() != Ok(false) {
-        return Err("it shares memory");
     }
     let known = trunk.map(identity);
     let mut files = Vec::new();

@@ -19,7 +19,6 @@ mod descriptors;
 mod environment;
 mod huge;
 mod interpreter;
-mod mappings;
 mod point;
 mod raw;
 mod settings;

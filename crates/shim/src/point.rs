@@ -8,13 +8,12 @@ use core::sync::atomic::{AtomicPtr, Ordering};
 use rollcage_guest::Stage;
 use rollcage_guest::fork_server::Handover;
 use rollcage_guest::protocol::Refusal;
-use rollcage_sys::Errno;
+use rollcage_sys::{Errno, process_map};
 
 use crate::descriptors::Own;
 use crate::environment;
 use crate::huge;
 use crate::interpreter::Interpreter;
-use crate::mappings;
 use crate::raw;
 use crate::settings::Settings;
 use crate::signals::Held;
@@ -72,10 +71,10 @@ fn check_process() -> Result<(), (Refusal, i64)> {
     if raw::has_child() {
         return Err((Refusal::Children, 1));
     }
-    match mappings::has_shared() {
+    match process_map::shares_memory(c"/proc/self/maps") {
         Ok(false) => Ok(()),
         Ok(true) => Err((Refusal::SharedMemory, 0)),
-        Err(errno) => Err((Refusal::SharedMemory, i64::from(errno))),
+        Err(errno) => Err((Refusal::SharedMemory, i64::from(errno.raw_os_error()))),
     }
 }
 

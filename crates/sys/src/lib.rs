@@ -19,6 +19,7 @@ pub mod mount;
 pub mod notification;
 pub mod page_out;
 pub mod pidfd;
+pub mod process_map;
 mod raw;
 pub mod seccomp;
 pub mod signals;

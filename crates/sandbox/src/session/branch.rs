@@ -4,6 +4,7 @@
 //! that makes a branch waits in the kernel until [`SessionCage::branch`], which alone expects it, lets it go on. What the
 //! branch's namespaces need they are given before any code of the branch runs.
 
+use std::ffi::CString;
 use std::io::IoSlice;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
@@ -12,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use rollcage_guest::branch::{ARRIVALS, BranchGround};
 use rollcage_sys::child::{BRANCH_FLAGS, INIT_PROGRAM};
-use rollcage_sys::notification;
+use rollcage_sys::{notification, process_map};
 use rollcage_types::CapturePlan;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{
@@ -45,6 +46,9 @@ pub struct NotBranched {
     /// What stands in the way.
     pub reason: String,
 }
+
+/// What a trunk is sent in place of what its branch will have, if there will be none.
+const CALLED_OFF: &[u8] = b"-";
 
 /// What a trunk says once it goes on. Nobody waits for it.
 pub(super) const BRANCHED: &str = "branched";
@@ -79,10 +83,7 @@ impl SessionCage {
         if self.branches == Branches::Never {
             return not_branched("it was opened as one that is never branched");
         }
-        let depth = match self.standing {
-            Standing::Trunk => 1,
-            Standing::Branch { depth, .. } => depth + 1,
-        };
+        let depth = self.depth() + 1;
         if depth > DEPTH_MAX {
             return not_branched("it is a branch of too many branches");
         }
@@ -106,7 +107,29 @@ impl SessionCage {
             bank.leave(provisions.group);
             return not_branched(&String::from_utf8_lossy(&word.content));
         }
+        if self.shares_memory()? {
+            self.channel.queue(CALLED_OFF);
+            self.channel.flush().map_err(system("speak to the session"))?;
+            bank.leave(provisions.group);
+            return not_branched("it shares memory");
+        }
         self.make_branch(asks.as_fd(), depth, provisions)
+    }
+
+    /// Branches between it and the trunk, itself included.
+    const fn depth(&self) -> u32 {
+        match self.standing {
+            Standing::Trunk => 0,
+            Standing::Branch { depth, .. } => depth,
+        }
+    }
+
+    /// Whether the interpreter, which waits, has memory that a copy of it would not have for itself. Looked at from here: it takes
+    /// a question where it would take the interpreter the reading of a long text.
+    fn shares_memory(&self) -> Result<bool, SandboxError> {
+        let process = self.channel.speaker().ok_or(SandboxError::StubLost)?;
+        let path = CString::new(format!("/proc/{process}/maps")).expect("a number has no NUL");
+        process_map::shares_memory(&path).map_err(system("look at the session's memory"))
     }
 
     /// What a branch will have that needs none of it.
