@@ -30,8 +30,8 @@ use crate::small_text::SmallText;
 /// Descriptors that a trunk is sent for a branch: its socket, its output and error, and what its init executes.
 pub const ARRIVALS: usize = 4;
 
-/// Receives them, with the byte that they come with.
-pub fn receive_arrivals(socket: i32) -> Result<[OwnedFd; ARRIVALS], Errno> {
+/// Receives them, with the byte that they come with; `None` if another byte came, which calls the branch off.
+pub fn receive_arrivals(socket: i32) -> Result<Option<[OwnedFd; ARRIVALS]>, Errno> {
     // SAFETY: the caller's own socket, for the length of this call.
     let socket = unsafe { BorrowedFd::borrow_raw(socket) };
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(ARRIVALS))];
@@ -52,7 +52,10 @@ pub fn receive_arrivals(socket: i32) -> Result<[OwnedFd; ARRIVALS], Errno> {
             arrived.extend(sent);
         }
     }
-    arrived.try_into().map_err(|_too_few| Errno::BADMSG)
+    if byte != *b"+" {
+        return Ok(None);
+    }
+    arrived.try_into().map(Some).map_err(|_too_few| Errno::MFILE)
 }
 
 /// What the namespaces of a branch are given.
@@ -66,6 +69,9 @@ pub struct BranchGround<'a> {
     pub directory: BorrowedFd<'a>,
     /// `/proc/sys`.
     pub sys: BorrowedFd<'a>,
+    /// Whether namespaces are forbidden of the kinds of which the branch has its trunk's. That is done from within its user
+    /// namespace, where only Landlock keeps the signals of its init away.
+    pub forbids_other_kinds: bool,
     /// To be mounted on `/ws/work`.
     pub work: BorrowedFd<'a>,
     /// To be mounted on `/ws/tmp`.
@@ -165,6 +171,9 @@ unsafe extern "C" fn give(argument: *mut c_void) -> ! {
     }
     if ground.map_user().is_err() {
         exit(7)
+    }
+    if !ground.forbids_other_kinds {
+        exit(0)
     }
     if move_into_thread_name_spaces(ground.init, ThreadNameSpaceType::USER).is_err() {
         exit(8)

@@ -39,6 +39,8 @@ pub(crate) struct Collected {
     execute_bit: ExecuteBit,
     pub(crate) files: Vec<FileEntry>,
     pub(crate) omitted: u64,
+    /// Those of them that are neither files nor directories, where everything was asked for.
+    pub(crate) special: u64,
     bytes: u64,
     entries: usize,
 }
@@ -49,7 +51,8 @@ pub(crate) fn collect(
     collect: &Collect,
     execute_bit: ExecuteBit,
 ) -> Result<Collected, Errno> {
-    let mut collected = Collected { execute_bit, files: Vec::new(), omitted: 0, bytes: 0, entries: 0 };
+    let mut collected =
+        Collected { execute_bit, files: Vec::new(), omitted: 0, special: 0, bytes: 0, entries: 0 };
     match collect {
         Collect::Nothing => {}
         Collect::Files(paths) => {
@@ -125,7 +128,11 @@ impl Collected {
                     Ok(path) => self.take_file(root, &path),
                     Err(_) => self.omitted += 1,
                 },
-                _ => self.omitted += 1,
+                (_, kind) => {
+                    self.omitted += 1;
+                    let is_special = !matches!(kind, FileType::Directory | FileType::RegularFile);
+                    self.special += u64::from(is_special);
+                }
             }
         }
         Ok(())

@@ -46,6 +46,8 @@ pub struct Host {
     /// Where no control group limits a tree.
     bystanders: Option<Bystanders>,
     makings: Makings,
+    /// Bytes of sessions' workspaces that were written from outside.
+    written: Arc<AtomicU64>,
     /// The last field, because the last to be dropped: it removes the groups that the launcher's cages were in.
     block: Block,
 }
@@ -154,6 +156,7 @@ impl Host {
             user,
             makings,
             launcher: Arc::new(launcher),
+            written: Arc::default(),
             block,
         })
     }
@@ -252,9 +255,16 @@ impl Host {
         self.block.name()
     }
 
-    /// Memory charged at this moment to all that is run here, interpreters that wait included, if groups count it.
+    /// Memory charged at this moment to all that is run here, interpreters that wait included, and that of files which were written
+    /// for sessions, if groups count it.
     pub fn memory(&self) -> Option<ByteSize> {
-        memory_of(self.hierarchy()?, &self.group_name()).ok()
+        let charged = memory_of(self.hierarchy()?, &self.group_name()).ok()?;
+        Some(ByteSize::bytes(charged.as_u64() + self.written.load(Ordering::Relaxed)))
+    }
+
+    /// Bytes of sessions' workspaces that were written from outside.
+    pub(crate) const fn written(&self) -> &Arc<AtomicU64> {
+        &self.written
     }
 
     /// The limit that groups set on that, if any.

@@ -42,7 +42,7 @@ pub use rollcage_guest::protocol::Refusal;
 pub use rollcage_guest::{PREPARED_PATH, Stage, main_if_asked as launcher_main_if_asked};
 pub use rollcage_sys::heap::limit_heaps;
 pub use session::{
-    BankError, Branches, Interrupts, ListedFile, Message, NotBranched, Origin, SessionBank, SessionCage,
-    SessionFileError, Turn, TurnEnd, TurnLimits, TurnOutcome, TurnUsage, swap_free,
+    AllFiles, BankError, Branches, Interrupts, ListedFile, Message, NotBranched, Origin, SessionBank,
+    SessionCage, SessionFileError, Turn, TurnEnd, TurnLimits, TurnOutcome, TurnUsage, swap_free,
 };
 pub use spare::{Spare, SpareError, SpareSpec};

@@ -14,7 +14,9 @@ use std::sync::Mutex;
 use rollcage_guest::branch::{ARRIVALS, receive_arrivals};
 use rollcage_sys::child::{BranchPlan, Side, branch};
 
-use crate::descriptors::{is_event_counter, own_path};
+use crate::descriptors::is_event_counter;
+use crate::open_files::{OpenFile, on_exec_flag};
+use crate::signals::Blocked;
 use crate::{point, raw};
 
 /// By this path a session's agent opens the socket that is its standard input, where its language cannot write to that.
@@ -52,15 +54,6 @@ struct Held {
 /// A descriptor, which of those that arrived takes its place, and `F_GETFD` of it.
 type Replaced = (c_int, usize, c_int);
 
-/// A regular file that is open.
-struct OpenFile {
-    number: c_int,
-    path: CString,
-    flags: c_int,
-    on_exec: c_int,
-    offset: i64,
-}
-
 /// If a path asks for the socket: another descriptor of it.
 pub(crate) fn channel(path: &CStr) -> Option<c_int> {
     (path.to_bytes() == CHANNEL).then(|| raw::duplicate_at_least(0, KEPT_FROM).unwrap_or(-1))
@@ -79,18 +72,35 @@ pub(crate) fn look_at(path: &CStr) -> Option<&'static CStr> {
         return None;
     };
     let trunk = [socket, output, error];
-    match prepare(trunk) {
-        Ok(held) => {
-            say(socket, "branching", "").ok()?;
-            let arrived = receive_arrivals(socket).ok()?;
-            *PLANNED.lock().ok()? = Some(Planned { socket, arrived, held });
-            ARMED.store(true, Ordering::Relaxed);
-            Some(c"/dev/null")
-        }
+    match arm(socket, trunk) {
+        Ok(true) => Some(c"/dev/null"),
+        Ok(false) => None,
         Err(reason) => {
             let _unheard = say(socket, "refused", reason);
             None
         }
+    }
+}
+
+/// Whether the next fork is to be a branch now, unless the supervisor has called it off.
+fn arm(socket: c_int, trunk: [c_int; 3]) -> Result<bool, &'static str> {
+    const LOST: &str = "it cannot be spoken to";
+    let held = prepare(trunk)?;
+    say(socket, "branching", "").map_err(|_errno| LOST)?;
+    let Some(arrived) = receive_arrivals(socket).map_err(|_errno| "it has no descriptors left")? else {
+        return Ok(false);
+    };
+    *PLANNED.lock().map_err(|_poisoned| LOST)? = Some(Planned { socket, arrived, held });
+    ARMED.store(true, Ordering::Relaxed);
+    Ok(true)
+}
+
+/// The next fork is to be none after all.
+pub(crate) fn disarm() {
+    ARMED.store(false, Ordering::Relaxed);
+    let planned = PLANNED.lock().ok().and_then(|mut planned| planned.take());
+    if let Some(planned) = planned {
+        let _unheard = say(planned.socket, "refused", "it has no descriptors left");
     }
 }
 
@@ -109,7 +119,7 @@ fn prepare(trunk: [c_int; 3]) -> Result<Held, &'static str> {
     let known = trunk.map(identity);
     let mut files = Vec::new();
     let (mut replaced, mut counters) = (Vec::new(), Vec::new());
-    for number in open_descriptors() {
+    for number in open_descriptors().ok_or("its descriptors cannot be listed")? {
         let Ok(status) = raw::file_status(number) else { continue };
         let own = Some((status.st_dev, status.st_ino));
         match status.st_mode & libc::S_IFMT {
@@ -118,7 +128,7 @@ fn prepare(trunk: [c_int; 3]) -> Result<Held, &'static str> {
                 replaced.push((number, which, raw::flags(number, libc::F_GETFD).unwrap_or(0)));
             }
             libc::S_IFCHR => {}
-            libc::S_IFREG | libc::S_IFDIR => files.push(open_file(number, &status)?),
+            libc::S_IFREG | libc::S_IFDIR => files.push(OpenFile::look_at(number, &status, &files)?),
             // Ruby wakes itself by these.
             _ if is_event_counter(number) => {
                 counters.push((number, raw::flags(number, libc::F_GETFL).unwrap_or(0)));
@@ -133,25 +143,9 @@ fn prepare(trunk: [c_int; 3]) -> Result<Held, &'static str> {
 }
 
 /// By a listing: there may be few of many.
-fn open_descriptors() -> Vec<c_int> {
-    let listed = std::fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
-    listed.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
-}
-
-fn open_file(number: c_int, status: &libc::stat) -> Result<OpenFile, &'static str> {
-    const GONE: &str = "it holds a file that has no name any more";
-    if status.st_nlink == 0 {
-        return Err(GONE);
-    }
-    let mut place = [0; 32];
-    let mut buffer = [0; PATH_BYTES];
-    let length = raw::read_link(own_path(number, &mut place), &mut buffer).map_err(|_errno| GONE)?;
-    let path = CString::new(buffer.get(..length).unwrap_or_default()).map_err(|_nul| GONE)?;
-    let is_directory = status.st_mode & libc::S_IFMT == libc::S_IFDIR;
-    let offset = if is_directory { 0 } else { raw::seek(number, 0, libc::SEEK_CUR).unwrap_or(0) };
-    let flags = raw::flags(number, libc::F_GETFL).map_err(|_errno| GONE)?;
-    let on_exec = raw::flags(number, libc::F_GETFD).map_err(|_errno| GONE)?;
-    Ok(OpenFile { number, path, flags, on_exec, offset })
+fn open_descriptors() -> Option<Vec<c_int>> {
+    let listed = std::fs::read_dir("/proc/self/fd").ok()?.flatten();
+    Some(listed.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect())
 }
 
 fn identity(number: c_int) -> Option<(libc::dev_t, libc::ino_t)> {
@@ -164,6 +158,8 @@ pub(crate) fn fork_asked_for() -> Option<libc::pid_t> {
         return None;
     }
     let planned = PLANNED.lock().ok()?.take()?;
+    // One that came while the clone waits would have it made again, which nobody waits for then.
+    let _held = Blocked::take();
     let [socket, _output, _error, init] = &planned.arrived;
     let plan = BranchPlan {
         socket: socket.as_raw_fd(),
@@ -206,23 +202,6 @@ impl Planned {
             let new = self.arrived.get(*which).ok_or(libc::EINVAL)?.as_raw_fd();
             raw::place_with(new, *number, on_exec_flag(*on_exec))?;
         }
-        Ok(())
-    }
-}
-
-const fn on_exec_flag(on_exec: c_int) -> c_int {
-    if on_exec & libc::FD_CLOEXEC == 0 { 0 } else { libc::O_CLOEXEC }
-}
-
-impl OpenFile {
-    fn open_again(&self) -> Result<(), raw::Errno> {
-        let once = libc::O_CREAT | libc::O_EXCL | libc::O_TRUNC;
-        let opened = raw::open_existing(&self.path, self.flags & !once | libc::O_CLOEXEC)?;
-        if self.offset > 0 {
-            raw::seek(opened, self.offset, libc::SEEK_SET)?;
-        }
-        raw::place_with(opened, self.number, on_exec_flag(self.on_exec))?;
-        raw::close(opened);
         Ok(())
     }
 }

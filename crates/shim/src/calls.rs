@@ -86,7 +86,11 @@ unsafe fn open_by<T>(
     if is_copy() && !path.is_null() {
         // SAFETY: not null, and open(2) asks for NUL-terminated paths.
         if let Some(other) = branch::look_at(unsafe { CStr::from_ptr(path) }) {
-            return open(other.as_ptr());
+            let opened = open(other.as_ptr());
+            if descriptor(&opened) < 0 {
+                branch::disarm();
+            }
+            return opened;
         }
     }
     // SAFETY: by the contract.

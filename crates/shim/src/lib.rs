@@ -19,6 +19,7 @@ mod descriptors;
 mod environment;
 mod huge;
 mod interpreter;
+mod open_files;
 mod point;
 mod raw;
 mod settings;

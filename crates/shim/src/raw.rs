@@ -217,6 +217,28 @@ pub(crate) fn read(fd: c_int, buffer: &mut [u8]) -> Result<usize, Errno> {
     usize::try_from(read).map_err(|_negative| errno())
 }
 
+/// stat(2), which follows links.
+pub(crate) fn path_status(path: &CStr) -> Result<libc::stat, Errno> {
+    // SAFETY: all-zero bytes are a stat.
+    let mut status: libc::stat = unsafe { core::mem::zeroed() };
+    // SAFETY: the path is NUL-terminated, and the kernel fills one structure.
+    done(unsafe { libc::stat(path.as_ptr(), &raw mut status) })?;
+    Ok(status)
+}
+
+/// access(2).
+pub(crate) fn may_access(path: &CStr, how: c_int) -> Result<(), Errno> {
+    // SAFETY: the path is NUL-terminated.
+    done(unsafe { libc::access(path.as_ptr(), how) }).map(drop)
+}
+
+/// pread(2) from the start, by a system call: how many bytes of `buffer` it filled.
+pub(crate) fn read_start(fd: c_int, buffer: &mut [u8]) -> Result<usize, Errno> {
+    // SAFETY: the kernel writes no more than the buffer holds.
+    let read = unsafe { libc::syscall(libc::SYS_pread64, fd, buffer.as_mut_ptr(), buffer.len(), 0_i64) };
+    usize::try_from(read).map_err(|_negative| errno())
+}
+
 /// Opens an existing file by a system call, not by a function that this library replaces.
 pub(crate) fn open_existing(path: &CStr, flags: c_int) -> Result<c_int, Errno> {
     // SAFETY: the path is NUL-terminated; without O_CREAT there is no mode.

@@ -45,3 +45,26 @@ fn done(result: i32) -> Result<(), Errno> {
     // Both calls fail only for numbers and pointers that are not valid.
     if result == 0 { Ok(()) } else { Err(libc::EINVAL) }
 }
+
+/// Every signal is held back while this is held; in a copy too.
+pub(crate) struct Blocked(libc::sigset_t);
+
+impl Blocked {
+    pub(crate) fn take() -> Self {
+        // SAFETY: all-zero bytes are an empty set.
+        let mut all: libc::sigset_t = unsafe { core::mem::zeroed() };
+        let mut before = all;
+        // SAFETY: fills one set.
+        unsafe { libc::sigfillset(&raw mut all) };
+        // SAFETY: reads one set and writes another; fails only for numbers and pointers that are not valid.
+        unsafe { libc::sigprocmask(libc::SIG_SETMASK, &raw const all, &raw mut before) };
+        Self(before)
+    }
+}
+
+impl Drop for Blocked {
+    fn drop(&mut self) {
+        // SAFETY: reads one set that sigprocmask(2) gave.
+        unsafe { libc::sigprocmask(libc::SIG_SETMASK, &raw const self.0, core::ptr::null_mut()) };
+    }
+}

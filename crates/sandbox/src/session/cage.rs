@@ -6,11 +6,8 @@ use std::time::{Duration, Instant};
 
 use rollcage_guest::Stage;
 use rollcage_guest::protocol::{Ended, Report, Wiring};
-use rollcage_sys::identity::FileUser;
 use rollcage_sys::pidfd;
-use rollcage_types::{
-    ByteSize, CapturePlan, ExecRequest, FileEntry, IsolationLevel, Limits, RelativePath, Termination,
-};
+use rollcage_types::{ByteSize, CapturePlan, ExecRequest, IsolationLevel, Limits, Termination};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Signal, pidfd_send_signal};
@@ -25,7 +22,7 @@ use crate::seat::{CAGE_WAIT, Seat};
 use crate::session::bank::{Berth, Branches, SessionBank};
 use crate::session::channel::{Channel, Nonsense};
 use crate::session::family::{Admitted, Family};
-use crate::session::files::{self, ListedFile, SessionFileError};
+use crate::session::written::Written;
 
 /// Until the init of a branch has waited for an interpreter that has ended.
 const REAPED_WAIT: Duration = Duration::from_millis(20);
@@ -82,6 +79,7 @@ pub struct SessionCage {
     pub(super) stdout: Stream,
     pub(super) stderr: Stream,
     pub(super) directory: OwnedFd,
+    pub(super) written: Written,
     /// Whose files are there, where they are not ours.
     pub(super) file_owner: Option<u32>,
     /// Who touches them there, where that is not ourselves.
@@ -160,40 +158,13 @@ impl SessionCage {
         self.group.memory_now().map_err(group)
     }
 
-    /// Its processes and threads at this moment; more than one if a cell left something running.
+    /// Its processes and threads at this moment, without the init of a branch; more than one if a cell left something running.
     pub fn tasks(&self) -> Result<u64, SandboxError> {
-        self.group.tasks_now().map_err(group)
-    }
-
-    /// Writes a file of the workspace.
-    pub fn put_file(&self, file: &FileEntry) -> Result<(), SessionFileError> {
-        let _user = self.file_user.map(FileUser::become_user);
-        files::put(&self.directory, file, self.file_owner)
-    }
-
-    /// Reads a file of the workspace.
-    pub fn get_file(&self, path: &RelativePath) -> Result<FileEntry, SessionFileError> {
-        let _user = self.file_user.map(FileUser::become_user);
-        files::get(&self.directory, path)
-    }
-
-    /// Removes a file of the workspace, if it is there.
-    pub fn remove_file(&self, path: &RelativePath) -> Result<(), SessionFileError> {
-        let _user = self.file_user.map(FileUser::become_user);
-        files::remove(&self.directory, path)
-    }
-
-    /// Reads all regular files of the workspace, within the bounds of [`rollcage_types::Collect::Everything`]; and how many
-    /// entries were left out.
-    pub fn all_files(&self) -> Result<(Vec<FileEntry>, u64), SessionFileError> {
-        let _user = self.file_user.map(FileUser::become_user);
-        files::all(&self.directory)
-    }
-
-    /// Lists the files of the workspace.
-    pub fn list_files(&self) -> Result<Vec<ListedFile>, SessionFileError> {
-        let _user = self.file_user.map(FileUser::become_user);
-        files::list(&self.directory)
+        let now = self.group.tasks_now().map_err(group)?;
+        Ok(match self.standing {
+            Standing::Trunk => now,
+            Standing::Branch { .. } => now.saturating_sub(1),
+        })
     }
 
     /// Waits for the launcher's end, a report, output, a message, room for what waits to be written, or any of `others`.
@@ -371,6 +342,7 @@ struct Furnished {
     stdout: OwnedFd,
     stderr: OwnedFd,
     directory: OwnedFd,
+    written: Written,
     file_owner: Option<u32>,
     file_user: Option<u32>,
 }
@@ -405,7 +377,10 @@ impl Held {
         let file_owner = (setting.level == IsolationLevel::Full).then_some(berth.fixture.uid);
         let file_user = setting.file_user;
         let directory = workspace.into_directory().map_err(system("keep a session's workspace"))?;
-        Ok(Furnished { branches, channel, stdout, stderr, directory, file_owner, file_user })
+        let written = Written::none_yet(Arc::clone(host.written()));
+        let bytes = request.files.iter().map(|file| file.content.len() as u64).sum();
+        written.add(bytes, &directory).map_err(system("look at a workspace"))?;
+        Ok(Furnished { branches, channel, stdout, stderr, directory, written, file_owner, file_user })
     }
 }
 
@@ -431,6 +406,7 @@ impl Furnished {
             stdout: Stream::new(self.stdout, &kept),
             stderr: Stream::new(self.stderr, &kept),
             directory: self.directory,
+            written: self.written,
             file_owner: self.file_owner,
             file_user: self.file_user,
             limits: request.limits.clone(),

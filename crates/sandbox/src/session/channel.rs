@@ -69,6 +69,11 @@ impl Channel {
         self.written < self.outbox.len()
     }
 
+    /// Bytes that wait to be written.
+    pub(super) const fn waiting(&self) -> usize {
+        self.outbox.len() - self.written
+    }
+
     /// See the field.
     pub(super) const fn speaker(&self) -> Option<u32> {
         self.speaker

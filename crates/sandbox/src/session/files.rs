@@ -57,6 +57,17 @@ pub struct ListedFile {
     pub size: u64,
 }
 
+/// The regular files of a workspace.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AllFiles {
+    /// By path.
+    pub files: Vec<FileEntry>,
+    /// Entries that are neither files nor directories: links, sockets and so on.
+    pub others: u64,
+    /// Files and directories that were too many, too large, too deep, or of names that are no text.
+    pub too_many: u64,
+}
+
 const BENEATH: ResolveFlags =
     ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS).union(ResolveFlags::NO_MAGICLINKS);
 
@@ -125,11 +136,15 @@ pub(super) fn remove(directory: &OwnedFd, path: &RelativePath) -> Result<(), Ses
     }
 }
 
-/// All regular files, and how many entries were left out.
-pub(super) fn all(directory: &OwnedFd) -> Result<(Vec<FileEntry>, u64), SessionFileError> {
+/// All regular files, within the bounds of [`Collect::Everything`].
+pub(super) fn all(directory: &OwnedFd) -> Result<AllFiles, SessionFileError> {
     let collected = collect(directory, &Collect::Everything, ExecuteBit::Kept)
         .map_err(|errno| SessionFileError::List(errno.into()))?;
-    Ok((collected.files, collected.omitted))
+    Ok(AllFiles {
+        files: collected.files,
+        others: collected.special,
+        too_many: collected.omitted.saturating_sub(collected.special),
+    })
 }
 
 /// What is in the workspace; what cannot be read back by name is left out.

@@ -7,6 +7,7 @@
 //! kernel is asked for.
 
 mod bank;
+mod birth;
 mod branch;
 mod cage;
 mod channel;
@@ -15,11 +16,13 @@ mod family;
 mod files;
 mod park;
 mod turn;
+mod workspace;
+mod written;
 
 pub use bank::{BankError, Branches, Origin, SessionBank};
 pub use branch::NotBranched;
 pub use cage::SessionCage;
 pub use channel::Message;
-pub use files::{ListedFile, SessionFileError};
+pub use files::{AllFiles, ListedFile, SessionFileError};
 pub use park::swap_free;
 pub use turn::{Interrupts, Turn, TurnEnd, TurnLimits, TurnOutcome, TurnUsage};

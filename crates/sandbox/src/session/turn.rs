@@ -31,6 +31,10 @@ const INPUT: &str = "input";
 /// Messages of one turn, and bytes of all together; what comes after is dropped and counted.
 const MESSAGES_MAX: usize = 256;
 const MESSAGE_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Questions of one turn. Whoever asks more is no program that reads the answers.
+const QUESTIONS_MAX: u32 = 10_000;
+/// Bytes of answers that may wait to be read.
+const ANSWERS_MAX: usize = 4 * 1024 * 1024;
 /// A cell close to its CPU limit is looked at this often.
 const LOOK_MIN: Duration = Duration::from_millis(5);
 
@@ -130,6 +134,7 @@ struct Progress {
     messages: Vec<Message>,
     message_bytes: usize,
     messages_dropped: u64,
+    questions: u32,
 }
 
 impl SessionCage {
@@ -168,6 +173,7 @@ impl SessionCage {
             messages: Vec::new(),
             message_bytes: 0,
             messages_dropped: 0,
+            questions: 0,
         };
         let result = loop {
             self.channel.flush().map_err(system("speak to the session"))?;
@@ -208,6 +214,11 @@ impl SessionCage {
                     }
                 }
                 Ok(Some(message)) if message.kind == INPUT => {
+                    progress.questions += 1;
+                    if progress.questions > QUESTIONS_MAX || self.channel.waiting() > ANSWERS_MAX {
+                        self.channel.forget();
+                        return self.lose(progress, "it asks for more input than it reads").map(Some);
+                    }
                     let asked = now();
                     let line = answer(&message.content);
                     progress.wait_for(now().saturating_sub(asked));

@@ -1,7 +1,7 @@
 //! What farms and live sessions can fail at. None of these is an outcome of a cell.
 
 use rollcage_sandbox::{BankError, SandboxError, SessionFileError};
-use rollcage_types::ByteSize;
+use rollcage_types::{ByteSize, RelativePath};
 
 /// Why there is no farm, or no session.
 #[derive(Debug, thiserror::Error)]
@@ -120,6 +120,22 @@ pub enum LiveError {
         /// How it ended now.
         again: String,
     },
+    /// A database that the replay has open holds something else than it had held.
+    #[error(
+        "the database `{path}`, which the session has open, came out otherwise when its cells were replayed"
+    )]
+    DatabaseDiverged {
+        /// In the workspace.
+        path: RelativePath,
+    },
+    /// Nobody forks so often at once.
+    #[error("{count} forks at once are more than {max}")]
+    TooManyForks {
+        /// As asked.
+        count: usize,
+        /// The bound.
+        max: usize,
+    },
     /// The snapshot is not of this session, or of a part of its history that was undone.
     #[error("the snapshot is not of this session as it is now")]
     ForeignSnapshot,
@@ -158,6 +174,8 @@ impl LiveError {
             | Self::NotParkable { .. }
             | Self::NotCopied { .. }
             | Self::Diverged { .. }
+            | Self::DatabaseDiverged { .. }
+            | Self::TooManyForks { .. }
             | Self::ForeignSnapshot
             | Self::File(_)
             | Self::Store { .. } => false,

@@ -201,9 +201,9 @@ impl FarmState {
         }
     }
 
-    /// Room for a branch of a live session, which counts as live from then on.
-    pub(super) fn room_for_branch(&self) -> Result<(Promise, LivePlace<'_>), FarmError> {
-        let room = self.room_for(OPENING)?;
+    /// Room for a branch of a live session with so many bytes of files, which counts as live from then on.
+    pub(super) fn room_for_branch(&self, files: ByteSize) -> Result<(Promise, LivePlace<'_>), FarmError> {
+        let room = self.room_for(OPENING + files.as_u64())?;
         Ok((room, self.live_place(Instant::now() + ROOM_WAIT)?))
     }
 

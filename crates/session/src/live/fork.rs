@@ -6,10 +6,13 @@ use rollcage_sandbox::NotBranched;
 
 use crate::live::error::LiveError;
 use crate::live::inner::{Inner, Stand};
-use crate::live::log::Entry;
+use crate::live::log::{Entry, EntryId};
 use crate::live::outcome::Rehydrated;
 use crate::live::rehydrate::rebuild;
 use crate::live::session::{LiveSession, Shared};
+
+/// Forks at once.
+const FORKS_MAX: usize = 10_000;
 
 /// Sessions that another was forked into.
 #[derive(Clone, Debug)]
@@ -37,8 +40,8 @@ pub enum ForkWay {
 pub struct Snapshot {
     session: u64,
     entries: usize,
-    /// The number of the last cell before it.
-    last: Option<u32>,
+    /// The last of them.
+    last: Option<EntryId>,
     /// The interpreter as it was there.
     copy: Option<LiveSession>,
 }
@@ -78,8 +81,7 @@ impl LiveSession {
         if inner.log.len() < snapshot.entries {
             return Err(LiveError::ForeignSnapshot);
         }
-        let last = inner.log[..snapshot.entries].iter().rev().find_map(Entry::number);
-        if last != snapshot.last {
+        if inner.log[..snapshot.entries].last().map(Entry::id) != snapshot.last {
             return Err(LiveError::ForeignSnapshot);
         }
         inner.log.truncate(snapshot.entries);
@@ -96,10 +98,16 @@ impl LiveSession {
             Stand::Evicted(_) => {
                 inner.be_live(&self.0).map(|()| inner.rehydrated.clone().unwrap_or_default())
             }
-            Stand::Poisoned(_) => match inner.copy_of_now() {
-                Some(copy) => inner.become_copy_of(&self.0, &copy),
-                None => inner.rebuild(&self.0),
-            },
+            Stand::Poisoned(_) => {
+                if let Some(copy) = inner.copy_of_now() {
+                    match inner.become_copy_of(&self.0, &copy) {
+                        // It has no state either.
+                        Err(LiveError::Poisoned { .. } | LiveError::Closed | LiveError::Diverged { .. }) => {}
+                        other => return other,
+                    }
+                }
+                inner.rebuild(&self.0)
+            }
             Stand::Closed => Err(LiveError::Closed),
         }
     }
@@ -107,6 +115,9 @@ impl LiveSession {
     /// Makes sessions that begin where this one stands, and go their own ways: memory, files, directories and numbers yet to be
     /// drawn. Where the interpreter cannot be copied they are replayed; which it was is told.
     pub fn fork(&self, count: usize) -> Result<Forked, LiveError> {
+        if count > FORKS_MAX {
+            return Err(LiveError::TooManyForks { count, max: FORKS_MAX });
+        }
         let mut inner = self.0.lock()?;
         inner.be_live(&self.0)?;
         let mut sessions = Vec::with_capacity(count);
@@ -150,26 +161,35 @@ impl Inner {
     }
 
     /// Takes the state of another session, which stays as it is.
-    fn become_copy_of(&mut self, shared: &Shared, other: &LiveSession) -> Result<Rehydrated, LiveError> {
-        if matches!(self.stand, Stand::Closed) {
-            return Err(LiveError::Closed);
+    fn become_copy_of(&mut self, shared: &Arc<Shared>, other: &LiveSession) -> Result<Rehydrated, LiveError> {
+        let nowhere = || Stand::Poisoned("it was not brought back".to_owned());
+        match &self.stand {
+            Stand::Closed => return Err(LiveError::Closed),
+            // Not both at once: there may be room for one only.
+            Stand::Live(_) => self.leave(&shared.farm, nowhere()),
+            // What is on disk stays until there is something in its place.
+            Stand::Evicted(_) | Stand::Poisoned(_) => {}
         }
-        self.leave(&shared.farm, Stand::Poisoned("it was not brought back".to_owned()));
         let copy = other.fork(1)?.sessions.pop().ok_or(LiveError::Closed)?;
         let mut copied = copy.0.lock()?;
         copied.be_live(&copy.0)?;
+        self.leave(&shared.farm, nowhere());
         // As it is, and as it was counted.
         self.stand = std::mem::replace(&mut copied.stand, Stand::Closed);
         self.parked = std::mem::take(&mut copied.parked);
         self.log = std::mem::take(&mut copied.log);
+        self.copied_at = copied.copied_at;
+        shared.farm.touch(shared);
         self.copies = vec![(self.log.len(), Arc::downgrade(&other.0))];
         Ok(copied.rehydrated.take().unwrap_or_default())
     }
 
     /// A branch of the running interpreter, as a session.
     pub(super) fn branch(&mut self, shared: &Shared) -> Result<Result<LiveSession, NotBranched>, LiveError> {
-        let (_room, place) = shared.farm.room_for_branch()?;
-        let branched = match self.cage()?.branch() {
+        let waiting = self.waiting(shared);
+        let files = self.cage()?.workspace_used().map_err(LiveError::Sandbox)?;
+        let (_room, place) = shared.farm.room_for_branch(files)?;
+        let branched = match self.cage()?.branch(waiting) {
             Ok(branched) => branched,
             Err(error) => {
                 // It may have been half-way.
@@ -180,19 +200,15 @@ impl Inner {
         Ok(branched.map(|cage| {
             place.keep();
             let (farm, language) = (Arc::clone(&shared.farm), Arc::clone(&shared.language));
-            LiveSession::with(
-                farm,
-                shared.agent.clone(),
-                language,
-                shared.spec.clone(),
-                cage,
-                self.log.clone(),
-            )
+            let (agent, spec) = (shared.agent.clone(), shared.spec.clone());
+            let session = LiveSession::with(farm, agent, language, spec, cage, self.log.clone());
+            session.note_copied();
+            session
         }))
     }
 
     pub(super) fn snapshot(&self, session: u64) -> Snapshot {
-        let last = self.log.iter().rev().find_map(Entry::number);
+        let last = self.log.last().map(Entry::id);
         Snapshot { session, entries: self.log.len(), last, copy: None }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use rollcage_language::{Language, SessionKind};
-use rollcage_sandbox::{Cancel, SessionCage, Turn, TurnEnd, TurnLimits, swap_free};
+use rollcage_sandbox::{AllFiles, Cancel, SessionCage, Turn, TurnEnd, TurnLimits, swap_free};
 use rollcage_types::{ByteSize, ExecRequest, Limits, Termination};
 
 use crate::cell::CellEffect;
@@ -13,7 +13,7 @@ use crate::live::agent::Agent;
 use crate::live::budget::Promise;
 use crate::live::error::{FarmError, LiveError};
 use crate::live::farm::FarmState;
-use crate::live::log::{Entry, LoggedCell, Recorded};
+use crate::live::log::{Entry, EntryId, LoggedCell, Recorded};
 use crate::live::outcome::{CellLimits, LiveOutcome, Rehydrated};
 use crate::live::rehydrate::rebuild;
 use crate::live::room::RunningCell;
@@ -33,6 +33,8 @@ pub(super) struct Inner {
     pub(super) stand: Stand,
     /// Empty while it is on disk.
     pub(super) log: Vec<Entry>,
+    /// Entries there were when its interpreter was copied from another's.
+    pub(super) copied_at: usize,
     pub(super) next_number: u32,
     pub(super) used: Duration,
     /// Whether its memory was moved out since its last cell.
@@ -97,16 +99,24 @@ impl Inner {
         Ok(())
     }
 
-    pub(super) fn be_live(&mut self, shared: &Shared) -> Result<(), LiveError> {
+    /// Has the interpreter running, for whatever it is used for next.
+    pub(super) fn be_live(&mut self, shared: &Arc<Shared>) -> Result<(), LiveError> {
+        self.come_back(shared)?;
+        shared.farm.touch(shared);
+        Ok(())
+    }
+
+    fn come_back(&mut self, shared: &Shared) -> Result<(), LiveError> {
         match &self.stand {
             Stand::Live(_) => Ok(()),
             Stand::Poisoned(reason) => Err(LiveError::Poisoned { reason: reason.clone() }),
             Stand::Closed => Err(LiveError::Closed),
             Stand::Evicted(stored) => {
                 let aside = stored.read().map_err(|source| LiveError::Store { action: "read", source })?;
-                let files = (aside.files, u64::from(!aside.complete));
+                let files = AllFiles { files: aside.files, ..AllFiles::default() };
                 let (cage, rehydrated) = rebuild(&shared.farm, shared, &aside.log, Some(&files))?;
                 self.log = aside.log;
+                self.copied_at = 0;
                 self.rehydrated = Some(rehydrated);
                 self.leave(&shared.farm, Stand::Live(Box::new(cage)));
                 shared.farm.counters.rehydrations.fetch_add(1, Ordering::Relaxed);
@@ -125,15 +135,29 @@ impl Inner {
     }
 
     /// A fresh interpreter with the state that the log leads to.
-    pub(super) fn rebuild(&mut self, shared: &Shared) -> Result<Rehydrated, LiveError> {
+    pub(super) fn rebuild(&mut self, shared: &Arc<Shared>) -> Result<Rehydrated, LiveError> {
         if matches!(self.stand, Stand::Closed) {
             return Err(LiveError::Closed);
         }
         // Not both at once: there may be room for one only.
         self.leave(&shared.farm, Stand::Poisoned("it was not brought back".to_owned()));
         let (cage, rehydrated) = rebuild(&shared.farm, shared, &self.log, None)?;
+        self.copied_at = 0;
         self.leave(&shared.farm, Stand::Live(Box::new(cage)));
+        shared.farm.touch(shared);
         Ok(rehydrated)
+    }
+
+    /// Processes of the session, besides its interpreter, that no cell left running.
+    pub(super) fn waiting(&self, shared: &Shared) -> u64 {
+        // An exit of bash leaves a shell waiting, which a copy of the one that goes on does not have.
+        let is_exit = |entry: &&Entry| matches!(entry, Entry::Cell(cell) if matches!(cell.recorded.ending, Some(Ending::Exited(_))));
+        match shared.language.session {
+            // The tasks of a runtime with threads, or of a server beside it, are no cell's.
+            _ if !shared.agent.is_copied => u64::MAX - 1,
+            Some(SessionKind::Bash) => self.log.iter().skip(self.copied_at).filter(is_exit).count() as u64,
+            _ => 0,
+        }
     }
 
     /// What a cell may still take, kept free for it.
@@ -198,7 +222,9 @@ impl Inner {
             let mut recorded = Recorded::of(&outcome);
             recorded.skipped |= cell.once;
             let (source, stdin) = (Arc::clone(&cell.source), Arc::clone(&cell.stdin));
-            self.log.push(Entry::Cell(LoggedCell { number, source, stdin, answers, recorded }));
+            let (id, limits) = (EntryId::next(), cell.limits.clone());
+            let logged = LoggedCell { id, number, source, stdin, limits, answers, recorded };
+            self.log.push(Entry::Cell(logged));
         }
         Ok(outcome)
     }
@@ -208,24 +234,22 @@ impl Inner {
             return Ok(());
         }
         let not_replayable = |reason: &str| LiveError::NotReplayable { reason: reason.to_owned() };
-        // An exit of bash leaves a shell waiting.
-        let is_exit = |entry: &&Entry| matches!(entry, Entry::Cell(cell) if matches!(cell.recorded.ending, Some(Ending::Exited(_))));
-        let waiting = match shared.language.session {
-            // The tasks of a runtime with threads, or of a server beside it, are no cell's.
-            _ if !shared.agent.is_copied => u64::MAX - 1,
-            Some(SessionKind::Bash) => self.log.iter().filter(is_exit).count() as u64,
-            _ => 0,
-        };
+        let waiting = self.waiting(shared);
         let cage = self.cage()?;
         if cage.tasks().map_err(LiveError::Sandbox)? > 1 + waiting {
             return Err(not_replayable("a cell left threads or processes running"));
         }
-        let (files, omitted) = cage.all_files()?;
+        let files = cage.all_files()?;
+        if files.too_many > 0 {
+            return Err(not_replayable("its workspace holds more than is put aside"));
+        }
         let is_skipped = |entry: &Entry| matches!(entry, Entry::Cell(cell) if cell.recorded.skipped);
         if self.log.iter().any(is_skipped) {
-            return Err(not_replayable("a cell was interrupted, or is one that is not done twice"));
+            return Err(not_replayable(
+                "a cell was interrupted, is not done twice, or did not say how it ended",
+            ));
         }
-        let aside = Aside { log: std::mem::take(&mut self.log), files, complete: omitted == 0 };
+        let aside = Aside { log: std::mem::take(&mut self.log), files: files.files };
         let path = shared.farm.directory.join(format!("session-{}", shared.id));
         match Stored::write(path, &aside) {
             Ok(stored) => {
@@ -243,7 +267,7 @@ impl Inner {
 }
 
 /// To follow who ended.
-fn how_told(how: &Termination) -> String {
+pub(super) fn how_told(how: &Termination) -> String {
     match how {
         Termination::Exited { code } => format!("exited with code {code}"),
         Termination::Signaled { signal } => format!("was ended by signal {signal}"),

@@ -1,10 +1,12 @@
 //! What a session was told, from its opening on: enough to bring it about again.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rollcage_types::{FileEntry, Termination};
+use serde::{Deserialize, Serialize};
 
-use crate::live::outcome::LiveOutcome;
+use crate::live::outcome::{CellLimits, LiveOutcome};
 use crate::report::Ending;
 
 /// Something that a session was told.
@@ -13,7 +15,19 @@ pub(super) enum Entry {
     /// A cell.
     Cell(LoggedCell),
     /// A file that was put into the workspace.
-    Put(FileEntry),
+    Put(EntryId, FileEntry),
+}
+
+/// Which entry it is, of those of all sessions: what a fork has in common with its trunk has one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct EntryId(u64);
+
+impl EntryId {
+    pub(super) fn next() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
 }
 
 impl Entry {
@@ -21,7 +35,15 @@ impl Entry {
     pub(super) const fn number(&self) -> Option<u32> {
         match self {
             Self::Cell(cell) => Some(cell.number),
-            Self::Put(_) => None,
+            Self::Put(..) => None,
+        }
+    }
+
+    /// See there.
+    pub(super) const fn id(&self) -> EntryId {
+        match self {
+            Self::Cell(cell) => cell.id,
+            Self::Put(id, _) => *id,
         }
     }
 }
@@ -29,9 +51,12 @@ impl Entry {
 /// A cell that left something behind.
 #[derive(Clone, Debug)]
 pub(super) struct LoggedCell {
+    pub(super) id: EntryId,
     pub(super) number: u32,
     pub(super) source: Arc<str>,
     pub(super) stdin: Arc<[u8]>,
+    /// Its limits, where they were not the session's.
+    pub(super) limits: Option<CellLimits>,
     /// What it was answered.
     pub(super) answers: Vec<Option<Vec<u8>>>,
     pub(super) recorded: Recorded,
@@ -44,13 +69,16 @@ pub struct Recorded {
     pub ending: Option<Ending>,
     /// Of its output.
     pub digest: [u8; 32],
-    /// Whether it is left out of replays: it was interrupted, at a moment that no replay meets again, or is not done twice.
+    /// Whether it is left out of replays: it was interrupted, at a moment that no replay meets again; it is not done twice; or
+    /// nobody can say how it ended.
     pub skipped: bool,
 }
 
 impl Recorded {
     pub(super) fn of(outcome: &LiveOutcome) -> Self {
-        let skipped = matches!(outcome.termination, Termination::LimitExceeded(_) | Termination::Cancelled);
+        let interrupted =
+            matches!(outcome.termination, Termination::LimitExceeded(_) | Termination::Cancelled);
+        let skipped = interrupted || outcome.ending.is_none();
         let mut hasher = blake3::Hasher::new();
         for stream in [&outcome.stdout, &outcome.stderr] {
             hasher.update(&stream.bytes_total.to_le_bytes());

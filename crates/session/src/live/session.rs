@@ -12,7 +12,7 @@ use crate::live::agent::Agent;
 use crate::live::error::{FarmError, LiveError};
 use crate::live::farm::{Farm, FarmState};
 use crate::live::inner::{Inner, Stand, open_cage};
-use crate::live::log::Entry;
+use crate::live::log::{Entry, EntryId};
 use crate::live::outcome::{LiveOutcome, Rehydrated};
 use crate::live::spec::{Answer, LiveCell, LiveSpec};
 
@@ -79,6 +79,7 @@ impl LiveSession {
         let inner = Inner {
             stand,
             log,
+            copied_at: 0,
             next_number,
             used: Duration::ZERO,
             parked: false,
@@ -98,6 +99,12 @@ impl LiveSession {
         });
         shared.farm.touch(&shared);
         Self(shared)
+    }
+
+    /// That its interpreter is a copy of another's, as of now.
+    pub(super) fn note_copied(&self) {
+        let mut inner = self.0.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.copied_at = inner.log.len();
     }
 
     /// Runs a cell and waits for it. Blocks the calling thread.
@@ -176,7 +183,7 @@ impl LiveSession {
         let mut inner = self.0.lock()?;
         inner.be_live(&self.0)?;
         inner.cage()?.put_file(&file)?;
-        inner.log.push(Entry::Put(file));
+        inner.log.push(Entry::Put(EntryId::next(), file));
         Ok(())
     }
 
@@ -199,7 +206,8 @@ impl LiveSession {
     pub fn all_files(&self) -> Result<(Vec<FileEntry>, u64), LiveError> {
         let mut inner = self.0.lock()?;
         inner.be_live(&self.0)?;
-        Ok(inner.cage()?.all_files()?)
+        let all = inner.cage()?.all_files()?;
+        Ok((all.files, all.others + all.too_many))
     }
 
     /// Memory charged to it at this moment; 0 if it is on disk.

@@ -1,14 +1,16 @@
 //! Sessions that are put aside, each in a file: a line of JSON that says what follows, then the bytes of it.
 
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
-use rollcage_types::{FileEntry, RelativePath};
+use rollcage_types::{ByteSize, FileEntry, RelativePath};
 use serde::{Deserialize, Serialize};
 
-use crate::live::log::{Entry, LoggedCell, Recorded};
+use crate::live::log::{Entry, EntryId, LoggedCell, Recorded};
+use crate::live::outcome::CellLimits;
 use crate::report::Ending;
 
 /// What of a session is not in memory while it is put aside.
@@ -17,8 +19,6 @@ pub(super) struct Aside {
     pub(super) log: Vec<Entry>,
     /// The workspace as it was.
     pub(super) files: Vec<FileEntry>,
-    /// Whether these are all files there were.
-    pub(super) complete: bool,
 }
 
 /// Where a session lies. Removed with this.
@@ -29,25 +29,46 @@ pub(super) struct Stored(PathBuf);
 struct Head {
     entries: Vec<EntryHead>,
     files: Vec<FileHead>,
-    complete: bool,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum EntryHead {
     Cell(CellHead),
-    Put(FileHead),
+    Put(EntryId, FileHead),
 }
 
 #[derive(Serialize, Deserialize)]
 struct CellHead {
+    id: EntryId,
     number: u32,
     source: Arc<str>,
     stdin: usize,
+    limits: Option<LimitsHead>,
     answers: Vec<Option<Vec<u8>>>,
     ending: Option<String>,
     digest: [u8; 32],
     skipped: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct LimitsHead {
+    cpu_time: Duration,
+    wall_time: Duration,
+    idle_time: Option<Duration>,
+    output: u64,
+}
+
+impl LimitsHead {
+    fn of(limits: &CellLimits) -> Self {
+        let CellLimits { cpu_time, wall_time, idle_time, output } = *limits;
+        Self { cpu_time, wall_time, idle_time, output: output.as_u64() }
+    }
+
+    fn read(self) -> CellLimits {
+        let Self { cpu_time, wall_time, idle_time, output } = self;
+        CellLimits { cpu_time, wall_time, idle_time, output: ByteSize::bytes(output) }
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -80,11 +101,13 @@ impl Stored {
     /// Writes what is put aside.
     pub(super) fn write(path: PathBuf, aside: &Aside) -> std::io::Result<Self> {
         let entry = |entry: &Entry| match entry {
-            Entry::Put(file) => EntryHead::Put(FileHead::of(file)),
+            Entry::Put(id, file) => EntryHead::Put(*id, FileHead::of(file)),
             Entry::Cell(cell) => EntryHead::Cell(CellHead {
+                id: cell.id,
                 number: cell.number,
                 source: Arc::clone(&cell.source),
                 stdin: cell.stdin.len(),
+                limits: cell.limits.as_ref().map(LimitsHead::of),
                 answers: cell.answers.clone(),
                 ending: cell.recorded.ending.as_ref().map(Ending::words),
                 digest: cell.recorded.digest,
@@ -94,20 +117,22 @@ impl Stored {
         let head = Head {
             entries: aside.log.iter().map(entry).collect(),
             files: aside.files.iter().map(FileHead::of).collect(),
-            complete: aside.complete,
         };
-        let mut bytes = serde_json::to_vec(&head)?;
-        bytes.push(b'\n');
-        for entry in &aside.log {
-            bytes.extend_from_slice(match entry {
-                Entry::Put(file) => &file.content,
-                Entry::Cell(cell) => &cell.stdin,
-            });
-        }
-        aside.files.iter().for_each(|file| bytes.extend_from_slice(&file.content));
         // Taken to be there only when all of it is.
         let stored = Self(path);
-        File::create(&stored.0)?.write_all(&bytes)?;
+        let mut out = BufWriter::new(File::create(&stored.0)?);
+        serde_json::to_writer(&mut out, &head)?;
+        out.write_all(b"\n")?;
+        for entry in &aside.log {
+            out.write_all(match entry {
+                Entry::Put(_, file) => &file.content,
+                Entry::Cell(cell) => &cell.stdin,
+            })?;
+        }
+        for file in &aside.files {
+            out.write_all(&file.content)?;
+        }
+        out.into_inner()?;
         Ok(stored)
     }
 
@@ -120,11 +145,13 @@ impl Stored {
         let mut log = Vec::with_capacity(head.entries.len());
         for entry in head.entries {
             log.push(match entry {
-                EntryHead::Put(file) => Entry::Put(file.read(&mut from)?),
+                EntryHead::Put(id, file) => Entry::Put(id, file.read(&mut from)?),
                 EntryHead::Cell(cell) => Entry::Cell(LoggedCell {
+                    id: cell.id,
                     number: cell.number,
                     source: cell.source,
                     stdin: read_bytes(&mut from, cell.stdin)?,
+                    limits: cell.limits.map(LimitsHead::read),
                     answers: cell.answers,
                     recorded: Recorded {
                         ending: cell.ending.as_deref().and_then(Ending::parse),
@@ -136,7 +163,7 @@ impl Stored {
         }
         let files =
             head.files.into_iter().map(|file| file.read(&mut from)).collect::<std::io::Result<_>>()?;
-        Ok(Aside { log, files, complete: head.complete })
+        Ok(Aside { log, files })
     }
 
     /// Where.

@@ -1,0 +1,327 @@
+//! How a branch comes to be: the interpreter's own clone, let go on by nobody but us.
+//!
+//! The clone that makes a branch waits in the kernel until [`SessionCage::give_birth`], which alone expects it, lets it go on. The
+//! branch's namespaces are given what they need before any code of the branch runs. Until its init has executed, all that is
+//! heard is the word of a program that may be hostile: so it is believed of no process that it is the init, or in which group it
+//! is; every wait has an end; and a session that is found to have lied is not gone on with.
+
+use std::io::IoSlice;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::sync::{Arc, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use rollcage_guest::branch::{ARRIVALS, BranchGround};
+use rollcage_sys::child::{BRANCH_FLAGS, INIT_PROGRAM};
+use rollcage_sys::notification;
+use rollcage_types::CapturePlan;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{CWD, MemfdFlags, Mode, OFlags, SealFlags, fchmod, fcntl_add_seals, memfd_create, openat};
+use rustix::io::Errno;
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+use crate::capture::Stream;
+use crate::error::SandboxError;
+use crate::furnish::{End, pipe_for, system};
+use crate::session::bank::Branches;
+use crate::session::branch::{Branched, Provisions, REFUSED, not_branched};
+use crate::session::cage::{Init, SessionCage, Standing, group};
+use crate::session::channel::{Channel, Message, Nonsense};
+use crate::session::written::Written;
+
+/// For a branch. It takes milliseconds; who branches at the same time waits for that of another.
+const BRANCH_WAIT: Duration = Duration::from_secs(5);
+/// Landlock's version from which a process of ours in a branch's namespaces is safe from signals of the branch.
+const SCOPES_SIGNALS: u32 = 6;
+
+/// When a branch must be there.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Deadline(Instant);
+
+impl Deadline {
+    pub(super) fn from_now() -> Self {
+        Self(Instant::now() + BRANCH_WAIT)
+    }
+
+    /// Waits for any of these, but not past the deadline, however much there is to be heard.
+    fn poll(self, watched: &mut [PollFd<'_>]) -> Result<(), SandboxError> {
+        let left = self.0.saturating_duration_since(Instant::now());
+        let late = || SandboxError::NotReady { seconds: BRANCH_WAIT.as_secs() };
+        if left.is_zero() {
+            return Err(late());
+        }
+        let timeout = Timespec::try_from(left).map_err(|_far| system("set a deadline")(Errno::OVERFLOW))?;
+        match poll(watched, Some(&timeout)) {
+            Ok(0) => Err(late()),
+            Ok(_) | Err(Errno::INTR) => Ok(()),
+            Err(errno) => Err(system("wait for a branch")(errno)),
+        }
+    }
+}
+
+/// The next message of one of these kinds; `None` if the socket was closed. What a cell that has ended says late is passed over.
+pub(super) fn await_word(
+    channel: &mut Channel,
+    kinds: &[&str],
+    deadline: Deadline,
+) -> Result<Option<Message>, SandboxError> {
+    loop {
+        loop {
+            match channel.next_message() {
+                Ok(Some(message)) if kinds.contains(&message.kind.as_str()) => return Ok(Some(message)),
+                Ok(Some(_late)) => {}
+                Ok(None) if channel.is_open() => break,
+                Ok(None) => return Ok(None),
+                Err(Nonsense) => return Err(lied("it wrote nonsense")),
+            }
+        }
+        deadline.poll(&mut [PollFd::from_borrowed_fd(channel.fd(), PollFlags::IN)])?;
+        channel.read_some().map_err(system("hear from the session"))?;
+    }
+}
+
+fn lied(how: &str) -> SandboxError {
+    SandboxError::Agent { message: how.to_owned() }
+}
+
+/// The streams and the socket of a branch: our ends.
+struct Ends {
+    channel: Channel,
+    stdout: OwnedFd,
+    stderr: OwnedFd,
+}
+
+/// What came of a clone that was waited for.
+enum Clone {
+    /// The process that says it is the init, as this process numbers it.
+    Made(u32),
+    /// There is none, for this reason.
+    Refused(String),
+}
+
+impl SessionCage {
+    /// Has the interpreter, which waits for that, make its copy.
+    pub(super) fn give_birth(
+        &mut self,
+        asks: BorrowedFd<'_>,
+        waiting: u64,
+        provisions: Provisions,
+    ) -> Branched<Self> {
+        let (mut ends, process) = match self.have_cloned(asks)? {
+            (ends, Clone::Made(process)) => (ends, process),
+            (_, Clone::Refused(reason)) => {
+                self.check_alone(waiting)?;
+                return not_branched(reason);
+            }
+        };
+        let Provisions { place, sys, workspace, group: own_group, open_group, depth } = provisions;
+        let pidfd = open_pidfd(process, "find the init of a branch")?;
+        let above = match &self.standing {
+            Standing::Trunk => None,
+            Standing::Branch { init, .. } => Some(Arc::clone(init)),
+        };
+        // Ends the branch wherever this stops.
+        let init = Arc::new(Init { pidfd, process, _above: above, _place: place });
+        self.furnish_namespaces(&init, sys, workspace.work.as_fd(), workspace.tmp.as_fd())?;
+        for entry in open_group.entry(false).1 {
+            rustix::io::write(entry, process.to_string().as_bytes())
+                .map_err(system("enter a branch's cgroup"))?;
+        }
+        drop(open_group);
+        self.check_alone(waiting)?;
+        ends.channel.queue(b"g");
+        ends.channel.flush().map_err(system("speak to the branch"))?;
+        let Some(_ready) = await_word(&mut ends.channel, &["ready"], Deadline::from_now())? else {
+            return not_branched("the copy could not go on as it was");
+        };
+        let own = ends.channel.speaker().ok_or_else(|| lied("nobody spoke for a branch"))?;
+        if !own_group.group().processes_now().map_err(group)?.contains(&own) {
+            return Err(lied("another spoke for a branch"));
+        }
+        let own = open_pidfd(own, "find a branch")?;
+        let kept = CapturePlan::default();
+        let written = Written::none_yet(Arc::clone(self.family.bank.host().written()));
+        written.add(u64::MAX, &workspace.directory).map_err(system("look at a workspace"))?;
+        Ok(Ok(Self {
+            family: Arc::clone(&self.family),
+            standing: Standing::Branch { init, own, depth },
+            branches: Branches::Allowed,
+            group: own_group.keep(),
+            channel: ends.channel,
+            stdout: Stream::new(ends.stdout, &kept),
+            stderr: Stream::new(ends.stderr, &kept),
+            directory: workspace.directory,
+            written,
+            file_owner: self.file_owner,
+            file_user: self.file_user,
+            limits: self.limits.clone(),
+            ended: None,
+        }))
+    }
+
+    /// Sends what the branch will have, and lets the clone go on.
+    fn have_cloned(&mut self, asks: BorrowedFd<'_>) -> Result<(Ends, Clone), SandboxError> {
+        let uid = Some(self.family.uid);
+        let (channel, socket) = Channel::pair().map_err(system("create a session's socket"))?;
+        let (output, stdout) = pipe_for(uid, End::Read)?;
+        let (error, stderr) = pipe_for(uid, End::Read)?;
+        let mut ends = Ends { channel, stdout, stderr };
+        let init = init_program().map_err(system("make the program of a branch's init"))?;
+        let bank = Arc::clone(&self.family.bank);
+        // What asks is one for all of the bank.
+        let _one_at_a_time = bank.branching.lock().unwrap_or_else(PoisonError::into_inner);
+        let deadline = Deadline::from_now();
+        send_arrivals(self.channel.fd(), [socket.as_fd(), output.as_fd(), error.as_fd(), init])
+            .map_err(system("speak to the session"))?;
+        drop((socket, output, error));
+        if let Some(reason) = self.let_clone(asks, deadline)? {
+            return Ok((ends, Clone::Refused(reason)));
+        }
+        // It says so in one byte.
+        deadline.poll(&mut [PollFd::from_borrowed_fd(ends.channel.fd(), PollFlags::IN)])?;
+        let heard = ends.channel.hear_stranger().map_err(system("hear from a branch"))?;
+        let clone = match heard {
+            Some(process) => Clone::Made(process),
+            None => match await_word(&mut self.channel, &[REFUSED], deadline)? {
+                Some(word) => Clone::Refused(String::from_utf8_lossy(&word.content).into_owned()),
+                None => return Err(lied("it closed its socket")),
+            },
+        };
+        Ok((ends, clone))
+    }
+
+    /// Lets the one clone go on that makes the branch, and no other. What comes back is why there will be none.
+    fn let_clone(
+        &mut self,
+        asks: BorrowedFd<'_>,
+        deadline: Deadline,
+    ) -> Result<Option<String>, SandboxError> {
+        loop {
+            let mut watched = [
+                PollFd::from_borrowed_fd(asks, PollFlags::IN),
+                PollFd::from_borrowed_fd(self.channel.fd(), PollFlags::IN),
+            ];
+            deadline.poll(&mut watched)?;
+            let [is_asked, is_spoken] = watched.map(|one| !one.revents().is_empty());
+            if is_spoken {
+                self.channel.read_some().map_err(system("hear from the session"))?;
+                if let Some(word) = refusal(&mut self.channel)? {
+                    return Ok(Some(word));
+                }
+            }
+            if is_asked && self.answer(asks)? {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Answers whoever asks; whether that was the clone that is meant.
+    fn answer(&self, asks: BorrowedFd<'_>) -> Result<bool, SandboxError> {
+        let waiting = match notification::receive(asks) {
+            Ok(waiting) => waiting,
+            // It was given up meanwhile.
+            Err(Errno::NOENT | Errno::INTR) => return Ok(false),
+            Err(errno) => return Err(system("hear of a branch")(errno)),
+        };
+        // A shell that a cell made exit goes on in another process of the session.
+        let members = self.group.processes_now().map_err(group)?;
+        let is_meant = members.contains(&waiting.process)
+            && i64::from(waiting.number) == libc::SYS_clone
+            && waiting.argument == BRANCH_FLAGS;
+        match notification::answer(asks, waiting, is_meant) {
+            Ok(()) => Ok(is_meant),
+            Err(Errno::NOENT) => Ok(false),
+            Err(errno) => Err(system("let a branch be made")(errno)),
+        }
+    }
+
+    /// That the trunk kept nobody for itself: a process in namespaces that nobody furnished.
+    fn check_alone(&self, waiting: u64) -> Result<(), SandboxError> {
+        if self.tasks()? > 1 + waiting { Err(lied("it made more than a branch")) } else { Ok(()) }
+    }
+
+    fn furnish_namespaces(
+        &self,
+        init: &Init,
+        sys: BorrowedFd<'_>,
+        work: BorrowedFd<'_>,
+        tmp: BorrowedFd<'_>,
+    ) -> Result<(), SandboxError> {
+        let trunk = self.channel.speaker().ok_or(SandboxError::StubLost)?;
+        let trunk = open_pidfd(trunk, "find the trunk of a branch")?;
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let directory = openat(CWD, format!("/proc/{}", init.process), flags, Mode::empty())
+            .map_err(system("find the init of a branch"))?;
+        if !is_first_of_its_namespace(&directory).map_err(system("look at the init of a branch"))? {
+            return Err(lied("another spoke for the init of a branch"));
+        }
+        let ground = BranchGround {
+            init: init.pidfd.as_fd(),
+            trunk: trunk.as_fd(),
+            directory: directory.as_fd(),
+            sys,
+            forbids_other_kinds: self.family.bank.launcher().landlock_abi >= SCOPES_SIGNALS,
+            work,
+            tmp,
+            uid: self.family.uid,
+        };
+        ground.furnish().map_err(|(action, errno)| system(action)(errno))
+    }
+}
+
+/// Whether the trunk says that there will be no branch.
+fn refusal(channel: &mut Channel) -> Result<Option<String>, SandboxError> {
+    loop {
+        match channel.next_message() {
+            Ok(Some(word)) if word.kind == REFUSED => {
+                return Ok(Some(String::from_utf8_lossy(&word.content).into_owned()));
+            }
+            Ok(Some(_late)) => {}
+            Ok(None) if channel.is_open() => return Ok(None),
+            Ok(None) => return Err(lied("it closed its socket")),
+            Err(Nonsense) => return Err(lied("it wrote nonsense")),
+        }
+    }
+}
+
+/// Of the process whose directory in our /proc this is: whether it has the number 1 in its own namespace, and that is not ours.
+fn is_first_of_its_namespace(process: &OwnedFd) -> Result<bool, Errno> {
+    /// The line comes within the first kilobyte.
+    const ROOM: usize = 4096;
+    let status = openat(process, "status", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    let mut text = [0; ROOM];
+    let length = rustix::io::read(&status, &mut text)?;
+    let text = String::from_utf8_lossy(&text[..length]);
+    let numbers = text.lines().find_map(|line| line.strip_prefix("NSpid:"));
+    let numbers: Vec<_> = numbers.unwrap_or_default().split_whitespace().collect();
+    Ok(numbers.len() > 1 && numbers.last() == Some(&"1"))
+}
+
+fn open_pidfd(process: u32, action: &'static str) -> Result<OwnedFd, SandboxError> {
+    let pid =
+        i32::try_from(process).ok().and_then(Pid::from_raw).ok_or_else(|| system(action)(Errno::SRCH))?;
+    pidfd_open(pid, PidfdFlags::empty()).map_err(system(action))
+}
+
+fn send_arrivals(socket: BorrowedFd<'_>, descriptors: [BorrowedFd<'_>; ARRIVALS]) -> Result<(), Errno> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(ARRIVALS))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    let _fits = ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
+    sendmsg(socket, &[IoSlice::new(b"+")], &mut ancillary, SendFlags::NOSIGNAL).map(|_sent| ())
+}
+
+/// What the inits of branches execute, as a file that nobody can change.
+fn init_program() -> Result<BorrowedFd<'static>, Errno> {
+    static FILE: OnceLock<OwnedFd> = OnceLock::new();
+    if let Some(file) = FILE.get() {
+        return Ok(file.as_fd());
+    }
+    let made = memfd_create("rollcage-init", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+    rustix::io::write(&made, INIT_PROGRAM)?;
+    // Who executes what it cannot read is shown to nobody of its user.
+    fchmod(&made, Mode::from_raw_mode(0o111))?;
+    fcntl_add_seals(&made, SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE)?;
+    // Whoever is second gives up a copy of the same.
+    Ok(FILE.get_or_init(|| made).as_fd())
+}
