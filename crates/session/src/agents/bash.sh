@@ -38,9 +38,12 @@ if [[ $__rollcage_phase == exited ]]; then
 fi
 while __rollcage_next; do
   if [[ $__rollcage_kind == branch ]]; then
+    # A subshell starts without them.
+    if [[ $__rollcage_trapping ]]; then __rollcage_traps=$(\builtin trap -p); fi
     # The shell does not wait for a branch, which is none of its children.
     if : </rollcage/branch/$__rollcage_channel/$__rollcage_out/$__rollcage_err; then
       (
+        \builtin eval "$__rollcage_traps"
         \builtin printf 'ready 0\n' >&"$__rollcage_channel"
         \builtin eval "$__rollcage_code"
       )
@@ -106,12 +109,17 @@ trap() {
       *) others+=("$signal") ;;
     esac
   done
-  if [[ ${#others[@]} -gt 0 ]]; then builtin trap -- "$action" "${others[@]}" 2>&"$__rollcage_err"; fi
+  if [[ ${#others[@]} -gt 0 ]]; then
+    __rollcage_trapping=yes
+    builtin trap -- "$action" "${others[@]}" 2>&"$__rollcage_err"
+  fi
 } 2>/dev/null
 
 # `cell` while a cell runs, or the action of its EXIT trap; `exited` when it made the shell exit; else empty.
 __rollcage_phase=
 __rollcage_at_exit=
+__rollcage_trapping=
+__rollcage_traps=
 __rollcage_status=0
 __rollcage_number=0
 # Where one stops whose copies sessions are: at a file that is never there. What is said of that is nobody's output.

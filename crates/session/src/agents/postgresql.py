@@ -119,7 +119,8 @@ class Connection:
 
     def results(self, statement):
         """Row by row, so that what is beyond the bounds is held nowhere."""
-        self.pq.PQsendQuery(self.handle, statement.encode("utf-8", "replace").replace(b"\0", b""))
+        if not self.pq.PQsendQuery(self.handle, statement.encode("utf-8", "replace").replace(b"\0", b"")):
+            raise Failure("08006", self.pq.PQerrorMessage(self.handle).decode("utf-8", "replace"))
         self.pq.PQsetSingleRowMode(self.handle)
         while True:
             self.wait()
@@ -135,6 +136,9 @@ class Connection:
             select.select([self.pq.PQsocket(self.handle)], [], [])
             if not self.pq.PQconsumeInput(self.handle):
                 raise Failure("08006", self.pq.PQerrorMessage(self.handle).decode("utf-8", "replace"))
+
+    def is_lost(self):
+        return self.pq.PQstatus(self.handle) != 0
 
     def cancel(self):
         self.pq.PQcancel(self.stop, ctypes.create_string_buffer(256), 256)
@@ -173,7 +177,11 @@ class Agent:
             source = self.channel.bytes(source).decode("utf-8", "replace")
             self.channel.bytes(stdin)
             self.interrupted = False
-            self.channel.say(b"done", f"{number} {self.run(source)}".encode())
+            ending = self.run(source)
+            if self.connection.is_lost():
+                # And with it what it had begun, its temporary tables and its settings.
+                leave(1)
+            self.channel.say(b"done", f"{number} {ending}".encode())
 
     def run(self, source):
         try:

@@ -44,7 +44,7 @@ class Agent:
                 make_branch(self.channel, self.kept)
                 continue
             number, source, stdin = (int(word) for word in words[1:])
-            source = self.channel.bytes(source).decode("utf-8", "replace")
+            source = self.channel.bytes(source).decode("utf-8", "replace").replace("\0", "")
             self.channel.bytes(stdin)
             self.interrupted = False
             self.channel.say(b"done", f"{number} {self.run(source)}".encode())
@@ -55,7 +55,7 @@ class Agent:
                 self.running = True
                 self.execute(statement)
             return "returned"
-        except (sqlite3.Error, sqlite3.Warning, OverflowError) as error:
+        except Exception as error:
             kind = "Interrupted" if self.interrupted else type(error).__name__
             print(f"{kind}: {error}", file=sys.stderr, flush=True)
             return f"raised {kind}"

@@ -84,6 +84,11 @@ fn a_shell_and_a_connection_are_copied_too(ground: &Ground) {
     );
     check(&shell, "f; cat file; read -r line <&5; echo $line", "f 1\ntrunk\ntrunk\n");
     check(&branch, "declare -p x; sleep 0; echo done", "declare -- x=\"2\"\ndone\n");
+    run(&shell, "trap 'echo heard' USR1; trap 'echo wrong' ERR");
+    let branch = copies(&shell, 1).remove(0);
+    for session in [&shell, &branch] {
+        check(session, "kill -USR1 $BASHPID; false", "heard\nwrong\n");
+    }
     let database = open(&farm, "sqlite", spec());
     run(&database, "create table t (a); insert into t values (1)");
     let branch = copies(&database, 1).remove(0);

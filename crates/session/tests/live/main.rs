@@ -2,12 +2,15 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says where")]
 
 mod bash;
+mod births;
 mod branches;
+mod copies;
 mod duckdb;
 mod hostile;
 mod postgresql;
 mod python;
 mod recipes;
+mod replays;
 mod residency;
 mod sqlite;
 
@@ -74,12 +77,15 @@ fn main() {
         }
     };
     let ground = Ground { host, directory: tempfile::tempdir().expect("a temporary directory") };
-    let all: [(&str, Test); 9] = [
+    let all: [(&str, Test); 12] = [
         ("recipes", recipes::all),
         ("branches", branches::all),
+        ("copies", copies::all),
+        ("births", births::all),
         ("python", python::all),
         ("hostile", hostile::all),
         ("residency", residency::all),
+        ("replays", replays::all),
         ("bash", bash::all),
         ("sqlite", sqlite::all),
         ("duckdb", duckdb::all),

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use rollcage_session::Ending;
 use rollcage_session::live::{ForkWay, LiveSpec, LiveState};
+use rollcage_session::{CellEffect, Ending, LostReason};
 use rollcage_types::{FileEntry, LimitKind, Limits, RelativePath, Termination};
 use serde_json::json;
 
@@ -19,7 +19,7 @@ pub(crate) fn all(ground: &Ground) {
     statements_share_a_connection(ground);
     rows_have_their_columns_types_and_bounds(ground);
     failures_and_interrupts_leave_the_rest(ground);
-    who_ends_the_server_is_told_so(ground);
+    who_loses_the_server_has_lost_the_session(ground);
 }
 
 fn statements_share_a_connection(ground: &Ground) {
@@ -92,10 +92,16 @@ fn failures_and_interrupts_leave_the_rest(ground: &Ground) {
     check(&session, "select a from t", "a\n1\n");
 }
 
-fn who_ends_the_server_is_told_so(ground: &Ground) {
+fn who_loses_the_server_has_lost_the_session(ground: &Ground) {
     let session = open(&ground.roomy(), "postgresql", LiveSpec::default());
-    let outcome = run(&session, "create table t (a int); copy t from program 'kill -9 $PPID'");
-    assert_eq!(outcome.ending, Some(Ending::Raised("08006".to_owned())), "{outcome:?}");
-    let outcome = run(&session, "select 1");
-    assert_eq!(outcome.ending, Some(Ending::Raised("08006".to_owned())), "{outcome:?}");
+    run(&session, "create table t (a int); insert into t values (1)");
+    for end in ["copy t from program 'kill -9 $PPID'", "select pg_terminate_backend(pg_backend_pid())"] {
+        let outcome = run(&session, end);
+        // What was begun is gone, and what comes next must not seem to be done.
+        assert_eq!(outcome.effect, CellEffect::Lost(LostReason::InterpreterEnded), "{outcome:?}");
+        assert!(!text(&outcome.stderr).is_empty(), "{outcome:?}");
+        assert!(matches!(session.state(), LiveState::Poisoned(_)));
+        session.restore().unwrap();
+        check(&session, "select a from t", "a\n1\n");
+    }
 }

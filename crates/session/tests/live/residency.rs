@@ -12,7 +12,6 @@ use crate::{Ground, check, open, run, text};
 
 pub(crate) fn all(ground: &Ground) {
     what_was_put_aside_comes_back(ground);
-    divergence_is_told(ground);
     what_cannot_be_replayed_stays(ground);
     room_is_made_by_putting_aside_who_was_not_used_for_longest(ground);
     without_room_an_opening_is_refused(ground);
@@ -21,6 +20,9 @@ pub(crate) fn all(ground: &Ground) {
     live_snapshots_are_come_back_to_without_a_replay(ground);
     who_is_idle_is_put_aside(ground);
     branches_go_their_own_ways(ground);
+    copies_are_put_aside_too(ground);
+    who_came_back_can_be_put_aside_again(ground);
+    files_that_were_written_from_outside_count(ground);
 }
 
 fn what_was_put_aside_comes_back(ground: &Ground) {
@@ -55,30 +57,6 @@ fn open_like(
     session: &rollcage_session::live::LiveSession,
 ) -> rollcage_session::live::LiveSession {
     open(&ground.roomy(), &session.language().name, LiveSpec::default())
-}
-
-fn divergence_is_told(ground: &Ground) {
-    let session = open(&ground.roomy(), "python", LiveSpec::default());
-    run(&session, "import time; print(time.time_ns())");
-    run(&session, "print(object())");
-    session.evict().unwrap();
-    let rehydrated = session.rehydrate().unwrap();
-    assert_eq!((rehydrated.cells, rehydrated.diverged), (2, vec![1]), "an address is no divergence");
-    // A cell that ends otherwise leads to a state that nobody saw.
-    let session = open(&ground.roomy(), "python", LiveSpec::default());
-    session.put_file(FileEntry::new(RelativePath::new("once").unwrap(), b"".to_vec())).unwrap();
-    let cell = "import os, time\nif time.time_ns() // 10**9 % 2 ** 20 != 0 and os.urandom(8) < b'\\x80': raise ValueError\n";
-    let mut diverged = false;
-    for _ in 0..20 {
-        run(&session, cell);
-    }
-    session.evict().unwrap();
-    if let Err(error) = session.rehydrate() {
-        assert!(matches!(error, LiveError::Diverged { .. }), "{error}");
-        diverged = true;
-    }
-    assert!(diverged, "twenty coins fell the same way twice");
-    assert_eq!(session.state(), LiveState::Evicted, "nothing is lost by trying");
 }
 
 fn what_cannot_be_replayed_stays(ground: &Ground) {
@@ -247,4 +225,60 @@ fn branches_go_their_own_ways(ground: &Ground) {
     );
     check(&branches[1], "x.append(3); x, open('f').read()", "([1, 3], 'trunk')\n");
     check(&session, "x, open('f').read()", "([1], 'trunk')\n");
+}
+
+fn copies_are_put_aside_too(ground: &Ground) {
+    let farm = ground.roomy();
+    for (language, cells, shown, value) in [
+        ("python", ["x = 1", "y = 2"], "x + y", "3\n"),
+        // An exit leaves a shell waiting, which a copy does not have.
+        ("bash", ["x=1; exit 3", "y=2"], "echo $((x + y))", "3\n"),
+    ] {
+        let session = open(&farm, language, LiveSpec { forks: true, ..LiveSpec::default() });
+        for cell in cells {
+            run(&session, cell);
+        }
+        let forked = session.fork(2).unwrap();
+        assert_eq!(forked.way, ForkWay::Copied, "{language}");
+        for branch in &forked.sessions {
+            branch.evict().unwrap();
+            check(branch, shown, value);
+        }
+        // One that has branches of its own leaves nothing of itself behind that would count.
+        let deep = forked.sessions[0].fork(1).unwrap();
+        deep.sessions[0].evict().unwrap();
+        check(&deep.sessions[0], shown, value);
+        check(&session, shown, value);
+    }
+    let session = open(&farm, "python", LiveSpec { forks: true, ..LiveSpec::default() });
+    let branch = session.fork(1).unwrap().sessions.remove(0);
+    run(&branch, "import os; os.system('sleep 60 &')");
+    assert!(matches!(branch.evict(), Err(LiveError::NotReplayable { .. })));
+}
+
+fn who_came_back_can_be_put_aside_again(ground: &Ground) {
+    let farm = ground.farm(ByteSize::gib(8), Some(2));
+    let sessions: Vec<_> = (0..4).map(|_| open(&farm, "python", small())).collect();
+    // By other ways than a cell.
+    sessions[0].list_files().unwrap();
+    sessions[1].snapshot().unwrap();
+    let more: Vec<_> = (0..2).map(|_| open(&farm, "python", small())).collect();
+    sessions.iter().chain(&more).for_each(|session| check(session, "1", "1\n"));
+}
+
+fn files_that_were_written_from_outside_count(ground: &Ground) {
+    const FILE: u64 = 20 << 20;
+    let farm = ground.roomy();
+    let limits = Limits { disk: ByteSize::mib(64), ..Limits::default() };
+    let session = open(&farm, "python", LiveSpec { limits, forks: true, ..LiveSpec::default() });
+    let before = farm.counts().memory.as_u64();
+    let content = vec![b'x'; usize::try_from(FILE).unwrap()];
+    session.put_file(FileEntry::new(RelativePath::new("a").unwrap(), content)).unwrap();
+    let forked = session.fork(2).unwrap();
+    assert_eq!(forked.way, ForkWay::Copied);
+    let held = farm.counts().memory.as_u64() - before;
+    assert!((3 * FILE..4 * FILE).contains(&held), "{held}");
+    drop((forked, session));
+    let held = farm.counts().memory.as_u64().saturating_sub(before);
+    assert!(held < FILE, "{held}");
 }

@@ -71,4 +71,6 @@ fn failures_and_interrupts_leave_the_rest(ground: &Ground) {
         (Some(Ending::Raised("Interrupted".to_owned())), LiveState::Ready)
     );
     check(&session, "select a from t", "a\n1\n");
+    // No character of the language, and no reason to end.
+    check(&session, "select a\0 from t; select '\0b' b", "a\n1\nb\nb\n");
 }
