@@ -108,7 +108,7 @@ pub(crate) fn with_engine<T, F: Future<Output = Result<T, Failure>>>(
         let mut work = std::pin::pin!(work(engine));
         tokio::select! {
             result = &mut work => return result,
-            () = signals.next() => match on_signal {
+            _ = signals.next() => match on_signal {
                 OnSignal::Drop => return Err(interrupted()),
                 OnSignal::Ask(stop) => {
                     output::note("stopping; a second signal ends it at once");
@@ -118,7 +118,7 @@ pub(crate) fn with_engine<T, F: Future<Output = Result<T, Failure>>>(
         }
         tokio::select! {
             result = &mut work => result,
-            () = signals.next() => Err(interrupted()),
+            _ = signals.next() => Err(interrupted()),
         }
     });
     runtime.shutdown_timeout(SHUTDOWN_MAX);

@@ -43,16 +43,25 @@ pub(crate) fn cancellable(
         let lost = |_closed| Err(Failure::infrastructure(anyhow::anyhow!("the working thread panicked")));
         tokio::select! {
             result = &mut finished => return result.unwrap_or_else(lost),
-            () = signals.next() => cancel.cancel(),
+            _ = signals.next() => cancel.cancel(),
         }
         tokio::select! {
             result = tokio::time::timeout(GRACE, finished) => match result {
                 Ok(result) => result.unwrap_or_else(lost),
                 Err(_elapsed) => Ok(ExitCode::Cancelled.number()),
             },
-            () = signals.next() => Ok(ExitCode::Cancelled.number()),
+            _ = signals.next() => Ok(ExitCode::Cancelled.number()),
         }
     })
+}
+
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// Ctrl-C: an end to what is being done.
+    ToStop,
+    /// The end of the command.
+    ToEnd,
 }
 
 /// The signals that ask a command to end.
@@ -73,11 +82,11 @@ impl Signals {
     }
 
     /// Waits for the next of them.
-    pub(crate) async fn next(&mut self) {
+    pub(crate) async fn next(&mut self) -> Asked {
         tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-            _ = self.hangup.recv() => {}
+            _ = self.interrupt.recv() => Asked::ToStop,
+            _ = self.terminate.recv() => Asked::ToEnd,
+            _ = self.hangup.recv() => Asked::ToEnd,
         }
     }
 }

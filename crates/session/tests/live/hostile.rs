@@ -43,6 +43,13 @@ const ENDED: Fate = Fate::Poisoned(LostReason::InterpreterEnded);
 
 const CASES: &[Case] = &[
     Case { name: "never ends", cell: "while True: pass", fate: exceeded(LimitKind::CpuTime) },
+    Case {
+        name: "asks for input without end and reads no answer",
+        cell: "import os, sys\nframe = sys._getframe()\n\
+               while type(frame.f_locals.get('self')).__name__ != 'Agent': frame = frame.f_back\n\
+               while True: os.write(frame.f_locals['self'].channel.descriptor, b'input 0\\n' * 100)",
+        fate: ENDED,
+    },
     Case { name: "sleeps", cell: "import time; time.sleep(60)", fate: exceeded(LimitKind::WallTime) },
     Case {
         name: "waits for a child",

@@ -34,9 +34,13 @@ pub(super) const HELP: &str = "\
 ";
 
 impl Command {
-    /// Reads a line that begins with a colon; `None` for any other, which is code.
+    /// Reads a line that begins with a colon and a word; `None` for any other, which is code: shells have a command `:`.
     pub(super) fn parse(line: &str) -> Option<Result<Self, String>> {
-        let mut words = line.trim().strip_prefix(':')?.split_whitespace();
+        let line = line.trim().strip_prefix(':')?;
+        if !line.starts_with(|first: char| first.is_ascii_alphabetic() || first == '?') {
+            return None;
+        }
+        let mut words = line.split_whitespace();
         let name = words.next().unwrap_or_default();
         let (first, second, rest) = (words.next(), words.next(), words.next());
         let number = |word: Option<&str>, otherwise| match word {
@@ -73,6 +77,9 @@ mod tests {
         for (line, expected) in [
             ("x = 1", None),
             ("", None),
+            (": >file", None),
+            (":", None),
+            (":?", Some(Ok(Command::Help))),
             ("  :fork 3", Some(Ok(Command::Fork(3)))),
             (":rollback", Some(Ok(Command::Rollback(1)))),
             (":get a b", Some(Ok(Command::Get("a".to_owned(), Some(PathBuf::from("b")))))),

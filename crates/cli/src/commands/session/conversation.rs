@@ -6,15 +6,17 @@ use std::path::Path;
 use anyhow::Context as _;
 use rollcage_api::ExitCode;
 use rollcage_session::CellEffect;
-use rollcage_session::live::{ForkWay, Forked, LiveCell, LiveOutcome, LiveSession, LiveState, Snapshot};
+use rollcage_session::live::{
+    ForkWay, Forked, LiveCell, LiveError, LiveOutcome, LiveSession, LiveState, Snapshot,
+};
 use rollcage_types::{FileEntry, RelativePath, Termination, format_duration};
 use serde_json::json;
 use tokio::runtime::Runtime;
 
+use super::attention::Attention;
 use super::command::{Command, HELP};
 use super::reader::{Reader, Typed};
 use crate::failure::Failure;
-use crate::interrupt::Signals;
 use crate::{output, program_file};
 
 /// A session, and where it can go back to.
@@ -29,19 +31,23 @@ pub(super) struct Conversation {
     branches: Vec<Branch>,
     current: usize,
     as_json: bool,
-    runtime: Runtime,
+    attention: Attention,
+    /// In which signals are heard.
+    _runtime: Runtime,
 }
 
 impl Conversation {
-    pub(super) fn new(session: LiveSession, as_json: bool) -> Result<Self, Failure> {
+    pub(super) fn new(session: LiveSession, as_json: bool, is_terminal: bool) -> Result<Self, Failure> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
             .build()
             .context("cannot wait for signals")
             .map_err(Failure::infrastructure)?;
+        let attention = runtime.block_on(async { Attention::pay(is_terminal) });
+        let attention = attention.context("cannot listen for signals").map_err(Failure::infrastructure)?;
         let branches = vec![Branch { session, history: Vec::new() }];
-        Ok(Self { branches, current: 0, as_json, runtime })
+        Ok(Self { branches, current: 0, as_json, attention, _runtime: runtime })
     }
 
     /// Until its end. Says with which code to end: whether the last cell failed, where nobody was there to see it.
@@ -54,7 +60,7 @@ impl Conversation {
             } else {
                 format!("{number}> ")
             };
-            let text = match reader.read(&prompt)? {
+            let text = match reader.read(&prompt, &self.attention)? {
                 Typed::Cell(text) => text,
                 Typed::Dropped => continue,
                 Typed::End => break,
@@ -62,21 +68,36 @@ impl Conversation {
             let done = match Command::parse(&text) {
                 Some(Ok(Command::Quit)) => break,
                 Some(Ok(command)) => self.obey(&command),
+                Some(Err(message)) if !reader.is_terminal() => {
+                    return Err(Failure::bad_input(anyhow::anyhow!("{message}")));
+                }
                 Some(Err(message)) => Err(anyhow::anyhow!("{message}")),
                 None if text.trim().is_empty() => Ok(true),
                 None => self.run(&text, reader),
             };
             failed = match done {
                 Ok(succeeded) => !succeeded,
-                Err(error) if reader.is_terminal() => {
-                    output::note(&format!("{error:#}"));
+                Err(error) if reader.is_terminal() || is_the_programs(&error) => {
+                    self.say(&format!("{error:#}"))?;
                     true
                 }
                 Err(error) => return Err(Failure::infrastructure(error)),
             };
+            if self.attention.has_ended() {
+                return Ok(ExitCode::Cancelled.number());
+            }
         }
         let failed = failed && !reader.is_terminal();
         Ok(if failed { ExitCode::NotAccepted } else { ExitCode::Success }.number())
+    }
+
+    /// Tells of something that is no outcome of a cell.
+    fn say(&self, what: &str) -> Result<(), Failure> {
+        if self.as_json {
+            return output::print_json(&json!({"error": what}));
+        }
+        output::note(what);
+        Ok(())
     }
 
     /// Runs a cell. Ctrl-C interrupts it.
@@ -84,21 +105,9 @@ impl Conversation {
         let branch = &mut self.branches[self.current];
         let snapshot = branch.session.snapshot()?;
         let session = branch.session.clone();
-        let outcome = self.runtime.block_on(async {
-            let mut signals = Signals::listen().context("cannot listen for signals")?;
-            let interrupted = session.clone();
-            let watching = tokio::spawn(async move {
-                loop {
-                    signals.next().await;
-                    interrupted.interrupt();
-                }
-            });
-            let cell = LiveCell::new(text);
-            let outcome =
-                tokio::task::block_in_place(|| session.execute(&cell, &mut |prompt| reader.answer(prompt)));
-            watching.abort();
-            anyhow::Ok(outcome?)
-        })?;
+        let (cell, attention) = (LiveCell::new(text), self.attention.clone());
+        let mut answer = |prompt: &str| reader.answer(prompt, &attention);
+        let outcome = attention.during(&session, || session.execute(&cell, &mut answer))?;
         if outcome.effect == CellEffect::Kept {
             branch.history.push(snapshot);
         }
@@ -167,6 +176,16 @@ impl Conversation {
             Command::Quit => {}
         }
         Ok(true)
+    }
+}
+
+/// Whether it says something about the program or the conversation, and nothing about us.
+fn is_the_programs(error: &anyhow::Error) -> bool {
+    match error.downcast_ref::<LiveError>() {
+        Some(LiveError::Farm(_) | LiveError::Sandbox(_) | LiveError::Store { .. }) => false,
+        Some(_) => true,
+        // Said by a command: no such branch, no such file.
+        None => !error.chain().any(|cause| cause.is::<std::io::Error>()),
     }
 }
 

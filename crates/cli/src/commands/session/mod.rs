@@ -1,5 +1,6 @@
 //! `rollcage session`: a prompt whose cells run in one caged interpreter.
 
+mod attention;
 mod command;
 mod complete;
 mod conversation;
@@ -84,7 +85,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
         ..LiveSpec::default()
     };
     let session = farm.open(&language, spec).map_err(|error| cannot_open(error, &language, &set))?;
-    let mut conversation = Conversation::new(session, args.json)?;
+    let mut conversation = Conversation::new(session, args.json, reader.is_terminal())?;
     conversation.hold(&mut reader)
 }
 

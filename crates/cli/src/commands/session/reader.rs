@@ -13,15 +13,19 @@ use rustyline::history::FileHistory;
 use rustyline::validate::{ValidationContext, ValidationResult, Validator};
 use rustyline::{Editor, Helper};
 
+use super::attention::Attention;
 use super::complete::goes_on;
 use crate::cache_directory::cache_directory;
 use crate::failure::Failure;
 use crate::output;
+use crate::visible_text::visible_line;
 
 /// Separates cells on standard input.
 const SEPARATOR: &str = "%%";
 /// Lines that are remembered.
 const HISTORY_MAX: usize = 10_000;
+/// Characters of a cell's question.
+const PROMPT_MAX: usize = 200;
 
 /// Something that was typed.
 pub(super) enum Typed {
@@ -80,10 +84,10 @@ impl Reader {
         matches!(self, Self::Terminal { .. })
     }
 
-    pub(super) fn read(&mut self, prompt: &str) -> Result<Typed, Failure> {
+    pub(super) fn read(&mut self, prompt: &str, attention: &Attention) -> Result<Typed, Failure> {
         match self {
             Self::Given(cells) => Ok(cells.next().map_or(Typed::End, Typed::Cell)),
-            Self::Terminal { editor, .. } => match editor.readline(prompt) {
+            Self::Terminal { editor, .. } => match attention.at_prompt(|| editor.readline(prompt)) {
                 Ok(text) => {
                     editor.add_history_entry(text.trim_end()).map_err(lost)?;
                     Ok(Typed::Cell(text))
@@ -96,12 +100,14 @@ impl Reader {
     }
 
     /// Asks a question of a cell's; `None` if there is no answer.
-    pub(super) fn answer(&mut self, prompt: &str) -> Option<Vec<u8>> {
+    pub(super) fn answer(&mut self, prompt: &str, attention: &Attention) -> Option<Vec<u8>> {
         match self {
             Self::Given(_) => None,
             Self::Terminal { editor, .. } => {
                 let helper = editor.helper_mut().map(|lines| lines.0.take());
-                let line = editor.readline(prompt).ok().map(String::into_bytes);
+                // The program's words, which must not act on the terminal.
+                let prompt = visible_line(prompt, PROMPT_MAX);
+                let line = attention.at_prompt(|| editor.readline(&prompt)).ok().map(String::into_bytes);
                 if let (Some(lines), Some(kind)) = (editor.helper_mut(), helper) {
                     lines.0 = kind;
                 }
