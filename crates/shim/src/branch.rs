@@ -13,6 +13,7 @@ use std::sync::Mutex;
 
 use rollcage_guest::branch::{ARRIVALS, receive_arrivals};
 use rollcage_sys::child::{BranchPlan, Side, branch};
+use rollcage_sys::pidfd;
 
 use crate::descriptors::is_event_counter;
 use crate::open_files::{OpenFile, on_exec_flag};
@@ -164,6 +165,7 @@ pub(crate) fn fork_asked_for() -> Option<libc::pid_t> {
     let plan = BranchPlan {
         socket: socket.as_raw_fd(),
         init: init.as_raw_fd(),
+        tells: !pidfd::is_told_how_processes_end(),
         skips_number: raw::own_pid() == FIRST_NUMBER,
     };
     Some(match branch(plan, point::registered_sequences()) {

@@ -20,6 +20,15 @@ struct Info {
 const GET_INFO: usize = 0xc040_ff0b;
 const _: () = assert!(size_of::<Info>() == 0x40, "as the call says");
 
+/// Whether the kernel tells whoever has a pidfd how its process ended, as from Linux 6.15 on.
+pub fn is_told_how_processes_end() -> bool {
+    const SINCE: (u32, u32) = (6, 15);
+    let name = rustix::system::uname();
+    let release = name.release().to_string_lossy();
+    let mut numbers = release.split(|character: char| !character.is_ascii_digit()).map(str::parse);
+    matches!((numbers.next(), numbers.next()), (Some(Ok(major)), Some(Ok(minor))) if (major, minor) >= SINCE)
+}
+
 /// How a process ended that has been waited for by its parent, whoever that is, as wait(2) encodes it. `None` if it has not, or
 /// if the kernel does not tell, as before Linux 6.15.
 pub fn exit_status(process: BorrowedFd<'_>) -> Option<i32> {

@@ -139,13 +139,14 @@ impl SessionCage {
         if !own_group.group().processes_now().map_err(group)?.contains(&own) {
             return Err(lied("another spoke for a branch"));
         }
+        let number = numbers_of(own)?.last().copied().ok_or_else(|| lied("nobody spoke for a branch"))?;
         let own = open_pidfd(own, "find a branch")?;
         let kept = CapturePlan::default();
         let written = Written::none_yet(Arc::clone(self.family.bank.host().written()));
         written.add(u64::MAX, &workspace.directory).map_err(system("look at a workspace"))?;
         Ok(Ok(Self {
             family: Arc::clone(&self.family),
-            standing: Standing::Branch { init, own, depth },
+            standing: Standing::Branch { init, own, depth, number },
             branches: Branches::Allowed,
             group: own_group.keep(),
             channel: ends.channel,
@@ -157,6 +158,8 @@ impl SessionCage {
             file_user: self.file_user,
             limits: self.limits.clone(),
             ended: None,
+            told_end: None,
+            ending_since: None,
         }))
     }
 
@@ -253,7 +256,8 @@ impl SessionCage {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let directory = openat(CWD, format!("/proc/{}", init.process), flags, Mode::empty())
             .map_err(system("find the init of a branch"))?;
-        if !is_first_of_its_namespace(&directory).map_err(system("look at the init of a branch"))? {
+        let numbers = numbers_of(init.process)?;
+        if numbers.len() < 2 || numbers.last() != Some(&1) {
             return Err(lied("another spoke for the init of a branch"));
         }
         let ground = BranchGround {
@@ -285,17 +289,13 @@ fn refusal(channel: &mut Channel) -> Result<Option<String>, SandboxError> {
     }
 }
 
-/// Of the process whose directory in our /proc this is: whether it has the number 1 in its own namespace, and that is not ours.
-fn is_first_of_its_namespace(process: &OwnedFd) -> Result<bool, Errno> {
-    /// The line comes within the first kilobyte.
-    const ROOM: usize = 4096;
-    let status = openat(process, "status", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
-    let mut text = [0; ROOM];
-    let length = rustix::io::read(&status, &mut text)?;
-    let text = String::from_utf8_lossy(&text[..length]);
-    let numbers = text.lines().find_map(|line| line.strip_prefix("NSpid:"));
-    let numbers: Vec<_> = numbers.unwrap_or_default().split_whitespace().collect();
-    Ok(numbers.len() > 1 && numbers.last() == Some(&"1"))
+/// The numbers of a process, from our namespace to its own.
+fn numbers_of(process: u32) -> Result<Vec<u32>, SandboxError> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status"));
+    let status =
+        status.map_err(|source| SandboxError::System { action: "look at a branch's processes", source })?;
+    let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:")).unwrap_or_default();
+    Ok(numbers.split_whitespace().filter_map(|number| number.parse().ok()).collect())
 }
 
 fn open_pidfd(process: u32, action: &'static str) -> Result<OwnedFd, SandboxError> {

@@ -9,6 +9,7 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::sync::{Arc, OnceLock};
 
 use rollcage_sys::process_map;
+use rollcage_types::Limits;
 use rustix::fs::{CWD, Mode, OFlags, StatVfsMountFlags, fstatvfs, openat};
 use rustix::io::Errno;
 
@@ -145,7 +146,9 @@ impl SessionCage {
         let workspace = MountedWorkspace::create(bank.host().sharing(), &self.limits, uid);
         let workspace = workspace.map_err(system("create a workspace for a branch"))?;
         let mut own_group = self.group.beside(&format!("-{}", self.family.next_branch()));
-        let open_group = own_group.begin(&self.limits).map_err(group)?;
+        // The init counts too.
+        let limits = Limits { processes: self.limits.processes.saturating_add(1), ..self.limits.clone() };
+        let open_group = own_group.begin(&limits).map_err(group)?;
         let group = BranchGroup { bank: Arc::clone(bank), group: Some(own_group) };
         Ok(Provisions { place, sys, workspace, group, open_group, depth })
     }

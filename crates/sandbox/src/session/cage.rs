@@ -47,6 +47,8 @@ pub(super) enum Standing {
         own: OwnedFd,
         /// Branches between it and the trunk, itself included.
         depth: u32,
+        /// The interpreter's number in its own namespace, by which its init speaks of it.
+        number: u32,
     },
 }
 
@@ -86,6 +88,10 @@ pub struct SessionCage {
     pub(super) file_user: Option<u32>,
     pub(super) limits: Limits,
     pub(super) ended: Option<Termination>,
+    /// What the init of a branch said of the interpreter's end, as wait(2) encodes it, where the kernel does not.
+    pub(super) told_end: Option<i32>,
+    /// Since when it is known that the interpreter of a branch has ended.
+    pub(super) ending_since: Option<Instant>,
 }
 
 impl SessionCage {
@@ -218,15 +224,25 @@ impl SessionCage {
         if !is_readable(own, Duration::ZERO)? {
             return Ok(None);
         }
-        // Once its init has waited for it, which does nothing else. Older kernels tell nobody but the parent.
-        let began = Instant::now();
-        let status = loop {
-            match pidfd::exit_status(own.as_fd()) {
-                None if began.elapsed() < REAPED_WAIT => std::thread::yield_now(),
-                status => break status.unwrap_or(libc::SIGKILL),
-            }
-        };
-        Ok(Some(Ended { status, ..Ended::default() }))
+        // Once its init has waited for it, which does nothing else; before Linux 6.15 the init says so.
+        let began = *self.ending_since.get_or_insert_with(Instant::now);
+        let status = pidfd::exit_status(own.as_fd()).or(self.told_end);
+        if status.is_none() && began.elapsed() < REAPED_WAIT {
+            std::thread::yield_now();
+            return Ok(None);
+        }
+        Ok(Some(Ended { status: status.unwrap_or(libc::SIGKILL), ..Ended::default() }))
+    }
+
+    /// Takes note of what the init of a branch says; nobody else is believed to speak of this interpreter.
+    pub(super) fn note_told(&mut self, content: &[u8]) {
+        let Standing::Branch { number, .. } = self.standing else { return };
+        let word = |at| content.get(at..at + 4).and_then(|bytes| bytes.try_into().ok());
+        if let (Some(process), Some(status)) = (word(0), word(4))
+            && u32::from_le_bytes(process) == number
+        {
+            self.told_end = Some(i32::from_le_bytes(status));
+        }
     }
 
     /// Ends the interpreter and all that is left of it, but not the branches of it.
@@ -411,6 +427,8 @@ impl Furnished {
             file_user: self.file_user,
             limits: request.limits.clone(),
             ended: None,
+            told_end: None,
+            ending_since: None,
         }
     }
 }

@@ -26,6 +26,8 @@ use crate::session::channel::{Message, Nonsense};
 
 /// What ends a turn.
 const DONE: &str = "done";
+/// What the init of a branch says of a process.
+const ENDED: &str = "ended";
 /// What asks for a line of input.
 const INPUT: &str = "input";
 /// Messages of one turn, and bytes of all together; what comes after is dropped and counted.
@@ -225,6 +227,7 @@ impl SessionCage {
                     self.channel.queue(&line);
                 }
                 Ok(Some(message)) if message.kind == BRANCHED => {}
+                Ok(Some(message)) if message.kind == ENDED => self.note_told(&message.content),
                 Ok(Some(message)) => progress.keep(message),
                 Ok(None) => break,
                 Err(Nonsense) => {

@@ -43,6 +43,8 @@ pub struct BranchPlan {
     pub socket: i32,
     /// What the init executes; closed by that.
     pub init: i32,
+    /// Whether the init tells on the socket how processes end that it waits for: see [`INIT_PROGRAM`]. Where nobody else does.
+    pub tells: bool,
     /// Whether a process number is used up first. Libraries tell a fork by a changed number, so that a copy must not have
     /// the one that it had before.
     pub skips_number: bool,
@@ -110,7 +112,11 @@ unsafe extern "C" fn be_init(argument: *mut c_void) -> ! {
         let spawned = unsafe {
             spawn_sharing_memory(0, None, Caller::WaitsForExec, post.stacks[2], leave, ptr::null_mut())
         };
-        if spawned.is_err() {
+        // It counts until it has been waited for.
+        let args = [usize::MAX, 0, libc::__WALL.cast_unsigned() as usize, 0, 0, 0];
+        // SAFETY: nothing is written anywhere.
+        let waited = spawned.and_then(|_pid| unsafe { syscall(libc::SYS_wait4, args) });
+        if waited.is_err() {
             exit(1);
         }
     }
@@ -119,7 +125,7 @@ unsafe extern "C" fn be_init(argument: *mut c_void) -> ! {
     if copied.is_err() {
         exit(1);
     }
-    execute_init(plan.init)
+    execute_init(plan)
 }
 
 /// What the number is used up for.
@@ -128,11 +134,18 @@ unsafe extern "C" fn leave(_nothing: *mut c_void) -> ! {
 }
 
 /// Gives up everything of the process that branched.
-fn execute_init(init: i32) -> ! {
-    let number = (init as isize).cast_unsigned();
+fn execute_init(plan: BranchPlan) -> ! {
+    let number = (plan.init as isize).cast_unsigned();
+    let mut closed_from = 0;
+    if plan.tells {
+        let socket = (plan.socket as isize).cast_unsigned();
+        // SAFETY: this process uses no other descriptor any more, and its standard input least of all.
+        let _placed = unsafe { syscall(libc::SYS_dup3, [socket, 0, 0, 0, 0, 0]) };
+        closed_from = 1;
+    }
     let name = [c"init".as_ptr(), ptr::null()];
     let nothing = [ptr::null::<core::ffi::c_char>()];
-    for (first, last) in [(0, number.wrapping_sub(1)), (number + 1, u32::MAX as usize)] {
+    for (first, last) in [(closed_from, number.wrapping_sub(1)), (number + 1, u32::MAX as usize)] {
         // SAFETY: this process uses no other descriptor any more.
         let _closed = unsafe { syscall(libc::SYS_close_range, [first, last, 0, 0, 0, 0]) };
     }
@@ -155,7 +168,8 @@ unsafe extern "C" fn be_branch(argument: *mut c_void) -> ! {
 }
 
 /// The program that the init executes: x86-64 code that reaps until there is nobody left, in the smallest file that can be
-/// executed; see elf(5) and wait4(2).
+/// executed; see elf(5), wait4(2) and send(2). Of everyone whom it reaps it tells, if standard input is a socket that has room for
+/// it: `ended 8` on a line, and as numbers of four bytes the process and its wait status.
 #[rustfmt::skip]
 pub const INIT_PROGRAM: &[u8] = &[
     // ELF header.
@@ -170,49 +184,95 @@ pub const INIT_PROGRAM: &[u8] = &[
     0, 0, 0, 0, 0, 0, 0, 0,
     0, 0, 0x40, 0, 0, 0, 0, 0,
     0, 0, 0x40, 0, 0, 0, 0, 0,
-    0xa0, 0, 0, 0, 0, 0, 0, 0,
-    0xa0, 0, 0, 0, 0, 0, 0, 0,
+    0xd8, 0, 0, 0, 0, 0, 0, 0,
+    0xd8, 0, 0, 0, 0, 0, 0, 0,
     0, 0x10, 0, 0, 0, 0, 0, 0,
-    // again: wait4(-1, NULL, 0, NULL)
+    // again: wait4(-1, stack - 4, 0, NULL)
     0xb8, 61, 0, 0, 0, // mov eax, 61
     0x48, 0x83, 0xcf, 0xff, // or rdi, -1
-    0x31, 0xf6, // xor esi, esi
+    0x48, 0x8d, 0x74, 0x24, 0xfc, // lea rsi, [rsp - 4]
     0x31, 0xd2, // xor edx, edx
     0x4d, 0x31, 0xd2, // xor r10, r10
     0x0f, 0x05, // syscall
     0x83, 0xf8, 0xf6, // cmp eax, -ECHILD
-    0x75, 0xe9, // jne again
-    // exit(0)
+    0x74, 0x34, // je leave
+    // sendto(0, stack - 16, 16, MSG_DONTWAIT | MSG_NOSIGNAL, NULL, 0)
+    0x89, 0x44, 0x24, 0xf8, // mov [rsp - 8], eax
+    0x48, 0xb8, b'e', b'n', b'd', b'e', b'd', b' ', b'8', b'\n', // mov rax, "ended 8"
+    0x48, 0x89, 0x44, 0x24, 0xf0, // mov [rsp - 16], rax
+    0xb8, 44, 0, 0, 0, // mov eax, 44
+    0x31, 0xff, // xor edi, edi
+    0x48, 0x8d, 0x74, 0x24, 0xf0, // lea rsi, [rsp - 16]
+    0xba, 16, 0, 0, 0, // mov edx, 16
+    0x41, 0xba, 0x40, 0x40, 0, 0, // mov r10d, 0x4040
+    0x4d, 0x31, 0xc0, // xor r8, r8
+    0x4d, 0x31, 0xc9, // xor r9, r9
+    0x0f, 0x05, // syscall
+    0xeb, 0xb2, // jmp again
+    // leave: exit(0)
     0x31, 0xff, // xor edi, edi
     0xb8, 60, 0, 0, 0, // mov eax, 60
     0x0f, 0x05, // syscall
     0x0f, 0x0b, // ud2
-    0, 0, 0, 0, 0, 0,
+    0, 0, 0, 0, 0, 0, 0,
 ];
 
 #[cfg(test)]
 mod tests {
     use std::io::Write as _;
+    use std::os::fd::OwnedFd;
     use std::os::unix::fs::PermissionsExt as _;
+    use std::process::{Command, ExitStatus, Stdio};
+
+    use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, recv, socketpair};
 
     use super::*;
 
-    #[test]
-    fn the_init_ends_when_nobody_is_left() {
-        assert_eq!(INIT_PROGRAM.len(), 0xa0, "as its headers say");
-        let file = std::env::temp_dir().join(format!("rollcage-init-{}", std::process::id()));
+    /// Runs the program in the place of a shell that has done this.
+    fn run_after(script: &str, name: &str, stdin: &OwnedFd) -> ExitStatus {
+        /// What a shell says that cannot execute something.
+        const NOT_EXECUTED: i32 = 126;
+        let file = std::env::temp_dir().join(format!("rollcage-init-{name}-{}", std::process::id()));
         let mut written = std::fs::File::create(&file).unwrap();
         written.write_all(INIT_PROGRAM).unwrap();
         drop(written);
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o700)).unwrap();
+        let script = format!("{script}\nexec {}", file.display());
         // A process that another test is just starting may hold the file open for writing until it executes.
         let status = loop {
-            match std::process::Command::new(&file).status() {
-                Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => {}
-                ended => break ended.unwrap(),
+            let stdin = Stdio::from(stdin.try_clone().unwrap());
+            let status = Command::new("bash").args(["-c", &script]).stdin(stdin).status().unwrap();
+            if status.code() != Some(NOT_EXECUTED) {
+                break status;
             }
         };
         std::fs::remove_file(&file).unwrap();
+        status
+    }
+
+    #[test]
+    fn the_init_ends_when_nobody_is_left() {
+        assert_eq!(INIT_PROGRAM.len(), 0xd8, "as its headers say");
+        let status = run_after("sleep .1 &", "alone", &std::fs::File::open("/dev/null").unwrap().into());
         assert!(status.success(), "{status}");
+    }
+
+    #[test]
+    fn the_init_tells_how_others_end() {
+        let (ours, theirs) =
+            socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
+        // Not before the program is there, or the shell would see to it.
+        let script = "later() { while [[ $(</proc/$$/comm) == bash ]]; do :; done; }\n\
+                      (later; exit 7) & (later; kill -9 $BASHPID) &";
+        let status = run_after(script, "telling", &theirs);
+        assert!(status.success(), "{status}");
+        let mut told = [0; 64];
+        let (length, _) = recv(&ours, &mut told, RecvFlags::DONTWAIT).unwrap();
+        let told: Vec<_> =
+            told[..length].chunks(16).map(|one| (one[..8].to_vec(), one[12..].to_vec())).collect();
+        for expected in [0x700_u32, 9] {
+            let message = (b"ended 8\n".to_vec(), expected.to_le_bytes().to_vec());
+            assert!(told.contains(&message), "{expected}: {told:?}");
+        }
     }
 }
