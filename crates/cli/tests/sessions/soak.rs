@@ -1,6 +1,7 @@
 //! An hour of mixed sessions: opened, used, misused, forked, put aside, taken back and closed; and nothing of them is left.
 
 use std::fs;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rollcage_sandbox::SessionBank;
@@ -184,7 +185,7 @@ fn look(farm: &Farm) -> Seen {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let own_kb = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
     Seen {
-        processes: descendants(),
+        processes: descendants().len(),
         groups: groups(),
         descriptors: fs::read_dir("/proc/self/fd").map_or(0, Iterator::count),
         own_kb: own_kb.and_then(|text| text.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0),
@@ -192,7 +193,7 @@ fn look(farm: &Farm) -> Seen {
 }
 
 /// Processes below this one.
-fn descendants() -> usize {
+fn descendants() -> Vec<u32> {
     let mut all = std::collections::BTreeMap::new();
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
         let Some(process) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
@@ -215,20 +216,33 @@ fn descendants() -> usize {
         }
         false
     };
-    all.keys().filter(|process| is_below(process)).count()
+    all.keys().copied().filter(is_below).collect()
 }
 
-/// Control groups of sessions and branches, of every host.
+/// Control groups of sessions and branches of this process's host.
 fn groups() -> usize {
-    fn count(directory: &std::path::Path, depth: u32) -> usize {
-        let entries = fs::read_dir(directory).into_iter().flatten().flatten();
-        let below = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
-        below
-            .map(|entry| {
-                let is_one = entry.file_name().to_string_lossy().starts_with("session-");
-                usize::from(is_one) + if depth > 0 { count(&entry.path(), depth - 1) } else { 0 }
-            })
-            .sum()
-    }
-    count(std::path::Path::new("/sys/fs/cgroup"), 6)
+    let own = descendants().into_iter().find_map(host_of);
+    let own = own.expect("an interpreter that waits is in a group of the host's");
+    let hierarchies = fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten();
+    hierarchies.map(|hierarchy| sessions_below(&hierarchy.path(), &own, 8)).sum()
+}
+
+/// The group of the host that a process is in: `rollcage/NUMBER`.
+fn host_of(process: u32) -> Option<String> {
+    let groups = fs::read_to_string(format!("/proc/{process}/cgroup")).ok()?;
+    let number = groups.lines().find_map(|line| line.split_once("/rollcage/")?.1.split('/').next())?;
+    Some(format!("rollcage/{number}"))
+}
+
+fn sessions_below(directory: &Path, host: &str, depth: u32) -> usize {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    let below = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    below
+        .map(|entry| {
+            let is_one =
+                entry.file_name().to_string_lossy().starts_with("session-") && directory.ends_with(host);
+            let further = depth.checked_sub(1).map_or(0, |depth| sessions_below(&entry.path(), host, depth));
+            usize::from(is_one) + further
+        })
+        .sum()
 }
