@@ -7,7 +7,7 @@
 
 use std::io::IoSlice;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -139,8 +139,8 @@ impl SessionCage {
         if !own_group.group().processes_now().map_err(group)?.contains(&own) {
             return Err(lied("another spoke for a branch"));
         }
-        let number = numbers_of(own)?.last().copied().ok_or_else(|| lied("nobody spoke for a branch"))?;
         let own = open_pidfd(own, "find a branch")?;
+        let number = numbers_of(&own)?.last().copied().ok_or_else(|| lied("nobody spoke for a branch"))?;
         let kept = CapturePlan::default();
         let written = Written::none_yet(Arc::clone(self.family.bank.host().written()));
         written.add(u64::MAX, &workspace.directory).map_err(system("look at a workspace"))?;
@@ -256,7 +256,7 @@ impl SessionCage {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let directory = openat(CWD, format!("/proc/{}", init.process), flags, Mode::empty())
             .map_err(system("find the init of a branch"))?;
-        let numbers = numbers_of(init.process)?;
+        let numbers = numbers_of(&init.pidfd)?;
         if numbers.len() < 2 || numbers.last() != Some(&1) {
             return Err(lied("another spoke for the init of a branch"));
         }
@@ -289,12 +289,12 @@ fn refusal(channel: &mut Channel) -> Result<Option<String>, SandboxError> {
     }
 }
 
-/// The numbers of a process, from our namespace to its own.
-fn numbers_of(process: u32) -> Result<Vec<u32>, SandboxError> {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status"));
-    let status =
-        status.map_err(|source| SandboxError::System { action: "look at a branch's processes", source })?;
-    let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:")).unwrap_or_default();
+/// The numbers of a process, from our namespace to its own: see pidfd_open(2).
+fn numbers_of(process: &OwnedFd) -> Result<Vec<u32>, SandboxError> {
+    let information = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", process.as_raw_fd()));
+    let information = information
+        .map_err(|source| SandboxError::System { action: "look at a branch's processes", source })?;
+    let numbers = information.lines().find_map(|line| line.strip_prefix("NSpid:")).unwrap_or_default();
     Ok(numbers.split_whitespace().filter_map(|number| number.parse().ok()).collect())
 }
 
