@@ -186,7 +186,8 @@ impl Inner {
         let cage = self.cage()?;
         let mut answers = Vec::new();
         let mut answered = |prompt: &[u8]| {
-            let line = answer(&String::from_utf8_lossy(prompt));
+            // Its agent asks nobody then: the program itself did.
+            let line = spec.asks.then(|| answer(&String::from_utf8_lossy(prompt))).flatten();
             answers.push(line.clone());
             Agent::answer(line.as_deref())
         };
