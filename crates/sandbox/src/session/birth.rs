@@ -86,10 +86,20 @@ fn lied(how: &str) -> SandboxError {
 }
 
 /// The streams and the socket of a branch: our ends.
-struct Ends {
+pub(super) struct Ends {
     channel: Channel,
     stdout: OwnedFd,
     stderr: OwnedFd,
+}
+
+impl Ends {
+    /// Ours, and for a branch of this user: its socket, its output and its error.
+    pub(super) fn make(uid: u32) -> Result<(Self, [OwnedFd; 3]), SandboxError> {
+        let (channel, socket) = Channel::pair().map_err(system("create a session's socket"))?;
+        let (output, stdout) = pipe_for(Some(uid), End::Read)?;
+        let (error, stderr) = pipe_for(Some(uid), End::Read)?;
+        Ok((Self { channel, stdout, stderr }, [socket, output, error]))
+    }
 }
 
 /// What came of a clone that was waited for.
@@ -108,14 +118,15 @@ impl SessionCage {
         waiting: u64,
         provisions: Provisions,
     ) -> Branched<Self> {
-        let (mut ends, process) = match self.have_cloned(asks)? {
-            (ends, Clone::Made(process)) => (ends, process),
-            (_, Clone::Refused(reason)) => {
+        let Provisions { place, sys, workspace, group: own_group, open_group, mut ends, theirs, depth } =
+            provisions;
+        let process = match self.have_cloned(asks, &mut ends, theirs)? {
+            Clone::Made(process) => process,
+            Clone::Refused(reason) => {
                 self.check_alone(waiting)?;
                 return not_branched(reason);
             }
         };
-        let Provisions { place, sys, workspace, group: own_group, open_group, depth } = provisions;
         let pidfd = open_pidfd(process, "find the init of a branch")?;
         let above = match &self.standing {
             Standing::Trunk => None,
@@ -153,6 +164,7 @@ impl SessionCage {
             stdout: Stream::new(ends.stdout, &kept),
             stderr: Stream::new(ends.stderr, &kept),
             directory: workspace.directory,
+            temporary: workspace.temporary,
             written,
             file_owner: self.file_owner,
             file_user: self.file_user,
@@ -164,34 +176,34 @@ impl SessionCage {
     }
 
     /// Sends what the branch will have, and lets the clone go on.
-    fn have_cloned(&mut self, asks: BorrowedFd<'_>) -> Result<(Ends, Clone), SandboxError> {
-        let uid = Some(self.family.uid);
-        let (channel, socket) = Channel::pair().map_err(system("create a session's socket"))?;
-        let (output, stdout) = pipe_for(uid, End::Read)?;
-        let (error, stderr) = pipe_for(uid, End::Read)?;
-        let mut ends = Ends { channel, stdout, stderr };
+    fn have_cloned(
+        &mut self,
+        asks: BorrowedFd<'_>,
+        ends: &mut Ends,
+        theirs: [OwnedFd; 3],
+    ) -> Result<Clone, SandboxError> {
         let init = init_program().map_err(system("make the program of a branch's init"))?;
         let bank = Arc::clone(&self.family.bank);
         // What asks is one for all of the bank.
         let _one_at_a_time = bank.branching.lock().unwrap_or_else(PoisonError::into_inner);
         let deadline = Deadline::from_now();
-        send_arrivals(self.channel.fd(), [socket.as_fd(), output.as_fd(), error.as_fd(), init])
+        let [socket, output, error] = theirs.each_ref().map(OwnedFd::as_fd);
+        send_arrivals(self.channel.fd(), [socket, output, error, init])
             .map_err(system("speak to the session"))?;
-        drop((socket, output, error));
+        drop(theirs);
         if let Some(reason) = self.let_clone(asks, deadline)? {
-            return Ok((ends, Clone::Refused(reason)));
+            return Ok(Clone::Refused(reason));
         }
         // It says so in one byte.
         deadline.poll(&mut [PollFd::from_borrowed_fd(ends.channel.fd(), PollFlags::IN)])?;
         let heard = ends.channel.hear_stranger().map_err(system("hear from a branch"))?;
-        let clone = match heard {
-            Some(process) => Clone::Made(process),
-            None => match await_word(&mut self.channel, &[REFUSED], deadline)? {
-                Some(word) => Clone::Refused(String::from_utf8_lossy(&word.content).into_owned()),
-                None => return Err(lied("it closed its socket")),
-            },
-        };
-        Ok((ends, clone))
+        if let Some(process) = heard {
+            return Ok(Clone::Made(process));
+        }
+        match await_word(&mut self.channel, &[REFUSED], deadline)? {
+            Some(word) => Ok(Clone::Refused(String::from_utf8_lossy(&word.content).into_owned())),
+            None => Err(lied("it closed its socket")),
+        }
     }
 
     /// Lets the one clone go on that makes the branch, and no other. What comes back is why there will be none.

@@ -9,7 +9,7 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::sync::{Arc, OnceLock};
 
 use rollcage_sys::process_map;
-use rollcage_types::Limits;
+use rollcage_types::{IsolationLevel, Limits};
 use rustix::fs::{CWD, Mode, OFlags, StatVfsMountFlags, fstatvfs, openat};
 use rustix::io::Errno;
 
@@ -17,11 +17,11 @@ use crate::cgroup::{RestingGroup, SlotCgroup};
 use crate::error::SandboxError;
 use crate::furnish::system;
 use crate::session::bank::{Branches, SessionBank};
-use crate::session::birth::{Deadline, await_word};
+use crate::session::birth::{Deadline, Ends, await_word};
 use crate::session::cage::{SessionCage, Standing, group};
 use crate::session::copy::copy_all;
 use crate::session::family::Admitted;
-use crate::workspace::{MountedWorkspace, Sharing};
+use crate::workspace::MountedWorkspace;
 
 /// Namespaces within namespaces. The kernel allows 32, of which a host may have some already.
 const DEPTH_MAX: u32 = 24;
@@ -55,6 +55,9 @@ pub(super) struct Provisions {
     pub(super) workspace: MountedWorkspace,
     pub(super) group: BranchGroup,
     pub(super) open_group: SlotCgroup,
+    pub(super) ends: Ends,
+    /// Theirs: the socket, output and error.
+    pub(super) theirs: [OwnedFd; 3],
     /// Branches between it and the trunk, itself included.
     pub(super) depth: u32,
 }
@@ -97,6 +100,9 @@ impl SessionCage {
         let Some(asks) = &bank.launcher().asks else {
             return not_branched("its interpreter cannot be copied");
         };
+        if bank.host().enforcement().level != IsolationLevel::Full {
+            return not_branched("only in cages that root makes can it be copied");
+        }
         if self.branches == Branches::Never {
             return not_branched("it was opened as one that is never branched");
         }
@@ -114,18 +120,28 @@ impl SessionCage {
         self.channel.queue(b"branch 0 0 0\n");
         self.channel.flush().map_err(system("speak to the session"))?;
         // While the interpreter looks at itself.
-        let provisions = self.provide(place, sys, depth)?;
+        let provisions = self.provide(place, sys, depth);
         let word = await_word(&mut self.channel, &[BRANCHING, REFUSED], deadline)?
             .ok_or_else(|| SandboxError::Agent { message: "it closed its socket".to_owned() })?;
         if word.kind == REFUSED {
             return not_branched(String::from_utf8_lossy(&word.content));
         }
-        if let Some(reason) = self.obstacle(waiting, &provisions.workspace)? {
-            self.channel.queue(CALLED_OFF);
-            self.channel.flush().map_err(system("speak to the session"))?;
-            return not_branched(reason);
+        let ready = match provisions {
+            Ok(provisions) => match self.obstacle(waiting, &provisions.workspace)? {
+                None => Ok(provisions),
+                Some(reason) => Err(reason),
+            },
+            // Of descriptors or memory there is too little. The interpreter has done nothing yet.
+            Err(error) => Err(error.to_string()),
+        };
+        match ready {
+            Ok(provisions) => self.give_birth(asks.as_fd(), waiting, provisions),
+            Err(reason) => {
+                self.channel.queue(CALLED_OFF);
+                self.channel.flush().map_err(system("speak to the session"))?;
+                not_branched(reason)
+            }
         }
-        self.give_birth(asks.as_fd(), waiting, provisions)
     }
 
     /// Branches between it and the trunk, itself included.
@@ -150,7 +166,8 @@ impl SessionCage {
         let limits = Limits { processes: self.limits.processes.saturating_add(1), ..self.limits.clone() };
         let open_group = own_group.begin(&limits).map_err(group)?;
         let group = BranchGroup { bank: Arc::clone(bank), group: Some(own_group) };
-        Ok(Provisions { place, sys, workspace, group, open_group, depth })
+        let (ends, theirs) = Ends::make(uid)?;
+        Ok(Provisions { place, sys, workspace, group, open_group, ends, theirs, depth })
     }
 
     /// What makes a copy of the interpreter, which waits, no branch. Else the workspace has been copied, in which nobody changes
@@ -175,15 +192,16 @@ impl SessionCage {
     }
 
     fn copy_files(&self, workspace: &MountedWorkspace) -> Result<(), Errno> {
-        copy_all(&self.directory, &workspace.directory, self.family.uid, None)?;
-        if self.family.bank.host().sharing() == Sharing::OneFileSystem {
-            // The other part of the file system that the workspace is in: `/tmp`.
-            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-            let from = openat(&self.directory, "..", flags, Mode::empty())?;
-            let to = openat(&workspace.tmp, ".", flags, Mode::empty())?;
-            copy_all(&from, &to, self.family.uid, Some(&self.directory))?;
+        let uid = self.family.uid;
+        copy_all(&self.directory, &workspace.directory, uid, None)?;
+        if let (Some(from), Some(to)) = (&self.temporary, &workspace.temporary) {
+            return copy_all(from, to, uid, None);
         }
-        Ok(())
+        // The other part of the file system that the workspace is in: `/tmp`.
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let from = openat(&self.directory, "..", flags, Mode::empty())?;
+        let to = openat(&workspace.tmp, ".", flags, Mode::empty())?;
+        copy_all(&from, &to, uid, Some(&self.directory))
     }
 }
 

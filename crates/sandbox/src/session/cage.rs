@@ -81,6 +81,8 @@ pub struct SessionCage {
     pub(super) stdout: Stream,
     pub(super) stderr: Stream,
     pub(super) directory: OwnedFd,
+    /// Its `/tmp`, where that is another file system.
+    pub(super) temporary: Option<OwnedFd>,
     pub(super) written: Written,
     /// Whose files are there, where they are not ours.
     pub(super) file_owner: Option<u32>,
@@ -358,6 +360,7 @@ struct Furnished {
     stdout: OwnedFd,
     stderr: OwnedFd,
     directory: OwnedFd,
+    temporary: Option<OwnedFd>,
     written: Written,
     file_owner: Option<u32>,
     file_user: Option<u32>,
@@ -392,11 +395,22 @@ impl Held {
         seat.send(&message, &descriptors)?;
         let file_owner = (setting.level == IsolationLevel::Full).then_some(berth.fixture.uid);
         let file_user = setting.file_user;
-        let directory = workspace.into_directory().map_err(system("keep a session's workspace"))?;
+        let directories = workspace.into_directories();
+        let (directory, temporary) = directories.map_err(system("keep a session's workspace"))?;
         let written = Written::none_yet(Arc::clone(host.written()));
         let bytes = request.files.iter().map(|file| file.content.len() as u64).sum();
         written.add(bytes, &directory).map_err(system("look at a workspace"))?;
-        Ok(Furnished { branches, channel, stdout, stderr, directory, written, file_owner, file_user })
+        Ok(Furnished {
+            branches,
+            channel,
+            stdout,
+            stderr,
+            directory,
+            temporary,
+            written,
+            file_owner,
+            file_user,
+        })
     }
 }
 
@@ -422,6 +436,7 @@ impl Furnished {
             stdout: Stream::new(self.stdout, &kept),
             stderr: Stream::new(self.stderr, &kept),
             directory: self.directory,
+            temporary: self.temporary,
             written: self.written,
             file_owner: self.file_owner,
             file_user: self.file_user,

@@ -86,13 +86,15 @@ impl Workspace {
         }
     }
 
-    /// Only the directory: the rest is in the cage.
-    pub(crate) fn into_directory(self) -> Result<OwnedFd, Errno> {
+    /// Only the directory, and `/tmp` where that is another file system of ours: the rest is in the cage.
+    pub(crate) fn into_directories(self) -> Result<(OwnedFd, Option<OwnedFd>), Errno> {
         match self {
-            Self::Mounted { made, .. } => Ok(made.directory),
-            Self::Given { work, .. } => Ok(work),
+            Self::Mounted { made, .. } => Ok((made.directory, made.temporary)),
+            Self::Given { work, .. } => Ok((work, None)),
             Self::Directory { own, .. } => {
-                own.work().try_clone().map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
+                let cloned = own.work().try_clone();
+                let own = cloned.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+                Ok((own, None))
             }
         }
     }

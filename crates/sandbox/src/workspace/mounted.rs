@@ -36,6 +36,8 @@ pub(crate) struct MountedWorkspace {
     pub(crate) tmp: OwnedFd,
     /// The directory `/ws/work` is, for us.
     pub(crate) directory: OwnedFd,
+    /// And `/tmp`, where that is another file system.
+    pub(crate) temporary: Option<OwnedFd>,
 }
 
 /// A full workspace must look like a full disk, not like an exhausted memory limit, so it stays below that.
@@ -73,11 +75,13 @@ impl MountedWorkspace {
                 chownat(&root, WORK, Some(Uid::from_raw(uid)), Some(Gid::from_raw(uid)), AtFlags::empty())?;
                 let work = part(&root, WORK)?;
                 let directory = openat(&root, WORK, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
-                Ok(Self { work, tmp: root, directory })
+                Ok(Self { work, tmp: root, directory, temporary: None })
             }
             Sharing::Separate => {
+                let tmp = tmpfs(limits, uid)?;
                 let directory = openat(&root, ".", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
-                Ok(Self { work: root, tmp: tmpfs(limits, uid)?, directory })
+                let temporary = openat(&tmp, ".", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+                Ok(Self { work: root, tmp, directory, temporary: Some(temporary) })
             }
         }
     }
@@ -92,7 +96,7 @@ impl MountedWorkspace {
         }
         chownat(&root, "upper", Some(Uid::from_raw(uid)), Some(Gid::from_raw(uid)), AtFlags::empty())?;
         let directory = openat(&root, "upper", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
-        Ok(Self { work: root, tmp: tmpfs(limits, uid)?, directory })
+        Ok(Self { work: root, tmp: tmpfs(limits, uid)?, directory, temporary: None })
     }
 }
 

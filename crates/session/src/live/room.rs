@@ -4,7 +4,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Who was just made live is about to run a cell, or can be put aside.
-const ON_THE_WAY: Duration = Duration::from_millis(200);
+const ON_THE_WAY: Duration = Duration::from_secs(1);
 
 /// What is known of the cells of all sessions.
 #[derive(Debug, Default)]

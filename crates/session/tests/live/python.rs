@@ -79,8 +79,12 @@ fn failures_are_told_and_change_nothing_else(ground: &Ground) {
     assert_eq!(outcome.ending, Some(Ending::Raised("NameError".to_owned())));
     assert_eq!(outcome.termination, Termination::Exited { code: 1 });
     let expected = "Traceback (most recent call last):\n  File \"<cell 2>\", line 4, in <module>\n    f()\n  File \
-                    \"<cell 2>\", line 3, in f\n    return missing\n           ^^^^^^^\nNameError: name 'missing' is not defined\n";
-    assert_eq!(text(&outcome.stderr), expected, "the traceback begins with the cell");
+                    \"<cell 2>\", line 3, in f\n    return missing\nNameError: name 'missing' is not defined\n";
+    let told = text(&outcome.stderr);
+    // Versions differ in what they underline.
+    let is_kept = |line: &&str| line.contains(|character| !" ~^\n".contains(character));
+    let told: String = told.split_inclusive('\n').filter(is_kept).collect();
+    assert_eq!(told, expected, "the traceback begins with the cell");
     check(&session, "kept, early", "(1, 2)\n");
     let outcome = run(&session, "def broken(:");
     assert_eq!(outcome.ending, Some(Ending::Raised("SyntaxError".to_owned())));
