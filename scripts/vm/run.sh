@@ -26,8 +26,7 @@ as_root=""
 # cmpxchg16b spoils the flags register now and then in qemu 7.2, and kernels can do without.
 case ${ROLLCAGE_VM_ACCEL:-tcg} in
 tcg) processor="-accel tcg -icount shift=1 -cpu max,cx16=off" ;;
-# Without what says which faults the processor is free of: not every hypervisor lets its guests pass that on.
-*) processor="-accel $ROLLCAGE_VM_ACCEL -cpu max,arch-capabilities=off" ;;
+*) processor="-accel $ROLLCAGE_VM_ACCEL -cpu max" ;;
 esac
 # Emulated tests take many times as long as real ones, and longer still on a busy host.
 minutes=150

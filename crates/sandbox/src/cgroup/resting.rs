@@ -39,8 +39,9 @@ impl RestingGroup {
         let is_new = !self.members().exists();
         let mut open = SlotCgroup::create(&self.hierarchy, &self.name)?;
         if is_new {
-            // Nothing has been counted in it.
-            open.last = Some(Counters::default());
+            // Nothing has been counted in it, and version 2 counts whose limit was met.
+            let own_ooms = matches!(self.hierarchy, Hierarchy::V2(_)).then_some(0);
+            open.last = Some(Counters { own_ooms, ..Counters::default() });
         }
         open.begin(limits)?;
         self.start = open.start;

@@ -25,10 +25,11 @@ use crate::capture::Stream;
 use crate::error::SandboxError;
 use crate::furnish::{End, pipe_for, system};
 use crate::session::bank::Branches;
-use crate::session::branch::{Branched, Provisions, REFUSED, not_branched};
+use crate::session::branch::{BranchGroup, Branched, Provisions, REFUSED, not_branched};
 use crate::session::cage::{Init, SessionCage, Standing, group};
 use crate::session::channel::{Channel, Message, Nonsense};
 use crate::session::written::Written;
+use crate::workspace::MountedWorkspace;
 
 /// For a branch. It takes milliseconds; who branches at the same time waits for that of another.
 const BRANCH_WAIT: Duration = Duration::from_secs(5);
@@ -141,6 +142,18 @@ impl SessionCage {
         }
         drop(open_group);
         self.check_alone(waiting)?;
+        self.let_go(init, depth, ends, own_group, workspace)
+    }
+
+    /// Lets the branch have its copy made, and hears that it is there.
+    fn let_go(
+        &self,
+        init: Arc<Init>,
+        depth: u32,
+        mut ends: Ends,
+        own_group: BranchGroup,
+        workspace: MountedWorkspace,
+    ) -> Branched<Self> {
         ends.channel.queue(b"g");
         ends.channel.flush().map_err(system("speak to the branch"))?;
         let Some(_ready) = await_word(&mut ends.channel, &["ready"], Deadline::from_now())? else {

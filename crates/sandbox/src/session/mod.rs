@@ -12,6 +12,7 @@ mod branch;
 mod cage;
 mod channel;
 mod copy;
+mod end;
 mod family;
 mod files;
 mod park;

@@ -21,8 +21,9 @@ use crate::error::SandboxError;
 use crate::furnish::system;
 use crate::outcome::Killed;
 use crate::session::branch::BRANCHED;
-use crate::session::cage::{END_WAIT, SessionCage, group};
+use crate::session::cage::{SessionCage, group};
 use crate::session::channel::{Message, Nonsense};
+use crate::session::end::END_WAIT;
 
 /// What ends a turn.
 const DONE: &str = "done";
