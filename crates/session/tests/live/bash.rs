@@ -7,7 +7,7 @@ use rollcage_session::Ending;
 use rollcage_session::live::{LiveCell, LiveSpec, LiveState};
 use rollcage_types::{LimitKind, Limits, Termination};
 
-use crate::{Ground, check, open, run, text};
+use crate::{Ground, check, open, run, slowly, text};
 
 pub(crate) fn all(ground: &Ground) {
     what_one_cell_defines_the_next_finds(ground);
@@ -61,8 +61,8 @@ fn an_exit_ends_the_cell_and_not_the_session(ground: &Ground) {
 
 fn an_interrupt_ends_the_cell_and_not_the_session(ground: &Ground) {
     let limits = Limits {
-        cpu_time: Duration::from_millis(300),
-        wall_time: Duration::from_millis(900),
+        cpu_time: slowly(Duration::from_millis(300)),
+        wall_time: slowly(Duration::from_millis(900)),
         ..Limits::default()
     };
     let session = open(&ground.roomy(), "bash", LiveSpec { limits, ..LiveSpec::default() });

@@ -6,7 +6,7 @@ use rollcage_session::live::{Farm, LiveOutcome, LiveSession, LiveSpec, LiveState
 use rollcage_session::{CellEffect, LostReason};
 use rollcage_types::{ByteSize, LimitKind, Limits, Termination};
 
-use crate::{Ground, check, open, run, text};
+use crate::{Ground, check, open, run, slowly, text};
 
 pub(crate) fn all(ground: &Ground) {
     let farm = ground.roomy();
@@ -145,8 +145,8 @@ const CASES: &[Case] = &[
 
 fn spec() -> LiveSpec {
     let limits = Limits {
-        cpu_time: Duration::from_millis(400),
-        wall_time: Duration::from_millis(1500),
+        cpu_time: slowly(Duration::from_millis(400)),
+        wall_time: slowly(Duration::from_millis(1500)),
         memory: ByteSize::mib(128),
         disk: ByteSize::mib(16),
         output: ByteSize::mib(1),

@@ -15,6 +15,7 @@ mod residency;
 mod sqlite;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rollcage_language::LanguageSet;
 use rollcage_sandbox::{Host, HostConfig};
@@ -54,6 +55,12 @@ pub(crate) fn run(session: &LiveSession, source: &str) -> LiveOutcome {
 pub(crate) fn check(session: &LiveSession, source: &str, stdout: &str) {
     let outcome = run(session, source);
     assert_eq!(text(&outcome.stdout), stdout, "{source}: {}", text(&outcome.stderr));
+}
+
+/// Limits of time where the processor is emulated are as many times longer.
+pub(crate) fn slowly(time: Duration) -> Duration {
+    let factor = std::env::var("ROLLCAGE_SLOWNESS").ok();
+    time * factor.map_or(1, |text| text.parse().expect("ROLLCAGE_SLOWNESS is a number"))
 }
 
 /// Whether the host has it where cages see it.
