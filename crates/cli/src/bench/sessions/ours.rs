@@ -21,6 +21,9 @@ const ARRAY: &str = "import numpy\nx = numpy.ones(25 << 20)\nlen(x)";
 /// The same in small objects: a list of so many numbers, each an object of 32 bytes and a place of 8.
 const OBJECTS: &str = "x = [n + 0.5 for n in range(6_500_000)]\nlen(x)";
 
+/// Between two cases.
+const SETTLING: Duration = Duration::from_secs(1);
+
 /// A farm, and what is opened on it.
 pub(super) struct Ground {
     pub(super) farm: Farm,
@@ -84,6 +87,8 @@ pub(super) fn measured(plan: &SessionsPlan, cancel: &Cancel) -> Result<Vec<Bench
             break;
         }
         let scale = if plan.is_quick { 1 } else { 5 };
+        // Namespaces of the last case's sessions, which the kernel takes down when it has time, are nothing of this one's.
+        std::thread::sleep(SETTLING);
         match measure(&ground, *case, scale) {
             Ok(row) => rows.push(row),
             Err(error) if matches!(case, SessionCase::IdleMemoryPandas | SessionCase::Park) => {
