@@ -60,6 +60,13 @@ def make_branch(channel, kept):
     return True
 
 
+def live(agent):
+    """Runs cells until there are none. The end of an interpreter is no part of a session."""
+    if agent.take_up():
+        agent.serve()
+    leave(0)
+
+
 class Channel:
     """The socket, which arrives as standard input."""
 
@@ -76,6 +83,15 @@ class Channel:
                 return line.decode().split(" ")
             if not self.more():
                 return None
+
+    def cells(self, branch):
+        """Cells as they come: number, source and standard input. `branch` is called where one is asked for between them."""
+        while (words := self.line()) is not None:
+            if words[0] == "branch":
+                branch()
+                continue
+            number, source, stdin = (int(word) for word in words[1:])
+            yield number, self.bytes(source), self.bytes(stdin)
 
     def bytes(self, count):
         while len(self.inbox) < count and self.more():

@@ -4,8 +4,6 @@ The database is the one file in the workspace that is named like one, or else in
 program, and its limits are those of one.
 """
 
-import glob
-
 import duckdb
 
 NAMES = ("*.duckdb", "*.db")
@@ -27,7 +25,7 @@ KINDS.update({f"{sign}{size}INT": "integer" for sign in ("", "U") for size in ("
 KINDS.update({"INTEGER": "integer", "UINTEGER": "integer"})
 
 
-class Agent:
+class Agent(Statements):
     def __init__(self):
         self.channel = Channel()
         self.output = keep_aside(1)
@@ -37,36 +35,16 @@ class Agent:
         if self.channel.line() is None:
             return False
         dup2(posix.open(os.devnull, posix.O_RDONLY), 0)
-        found = [name for pattern in NAMES for name in glob.glob(pattern)]
-        name = found[0] if len(found) == 1 else ":memory:"
-        self.connection = duckdb.connect(name, config={"threads": 1})
+        self.connection = duckdb.connect(database_in_workspace(NAMES), config={"threads": 1})
         set_handler(SIGINT, self.on_interrupt)
         self.channel.say(b"ready", b"")
         return True
 
-    def serve(self):
-        while True:
-            words = self.channel.line()
-            if words is None:
-                leave(0)
-            if words[0] == "branch":
-                self.channel.say(b"refused", b"DuckDB has threads")
-                continue
-            number, source, stdin = (int(word) for word in words[1:])
-            source = self.channel.bytes(source).decode("utf-8", "replace")
-            self.channel.bytes(stdin)
-            self.interrupted = False
-            self.channel.say(b"done", f"{number} {self.run(source)}".encode())
+    def branch(self):
+        self.channel.say(b"refused", b"DuckDB has threads")
 
-    def run(self, source):
-        try:
-            for statement in duckdb.extract_statements(source):
-                self.execute(statement)
-            return "returned"
-        except Exception as error:
-            kind = "Interrupted" if self.interrupted else type(error).__name__
-            print(f"{kind}: {error}", file=sys.stderr, flush=True)
-            return f"raised {kind}"
+    def statements(self, source):
+        return duckdb.extract_statements(source)
 
     def execute(self, statement):
         result = self.connection.execute(statement)
@@ -91,11 +69,4 @@ class Agent:
         self.connection.interrupt()
 
 
-def main():
-    agent = Agent()
-    if agent.take_up():
-        agent.serve()
-    leave(0)
-
-
-main()
+live(Agent())

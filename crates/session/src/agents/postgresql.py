@@ -6,7 +6,6 @@ spoken to by way of libpq.
 """
 
 import ctypes
-import glob
 import select
 import subprocess
 
@@ -119,7 +118,7 @@ class Connection:
 
     def results(self, statement):
         """Row by row, so that what is beyond the bounds is held nowhere."""
-        if not self.pq.PQsendQuery(self.handle, statement.encode("utf-8", "replace").replace(b"\0", b"")):
+        if not self.pq.PQsendQuery(self.handle, statement.encode()):
             raise Failure("08006", self.pq.PQerrorMessage(self.handle).decode("utf-8", "replace"))
         self.pq.PQsetSingleRowMode(self.handle)
         while True:
@@ -150,7 +149,7 @@ class Connection:
         return ctypes.string_at(self.pq.PQgetvalue(result, row, column), length).decode("utf-8", "replace")
 
 
-class Agent:
+class Agent(Statements):
     def __init__(self):
         self.channel = Channel()
         self.output = keep_aside(1)
@@ -165,23 +164,8 @@ class Agent:
         self.channel.say(b"ready", b"")
         return True
 
-    def serve(self):
-        while True:
-            words = self.channel.line()
-            if words is None:
-                leave(0)
-            if words[0] == "branch":
-                self.channel.say(b"refused", b"it has a server beside it")
-                continue
-            number, source, stdin = (int(word) for word in words[1:])
-            source = self.channel.bytes(source).decode("utf-8", "replace")
-            self.channel.bytes(stdin)
-            self.interrupted = False
-            ending = self.run(source)
-            if self.connection.is_lost():
-                # And with it what it had begun, its temporary tables and its settings.
-                leave(1)
-            self.channel.say(b"done", f"{number} {ending}".encode())
+    def branch(self):
+        self.channel.say(b"refused", b"it has a server beside it")
 
     def run(self, source):
         try:
@@ -192,6 +176,9 @@ class Agent:
             return "returned"
         except Failure as error:
             print(error, end="", file=sys.stderr, flush=True)
+            if self.connection.is_lost():
+                # And with it what it had begun, its temporary tables and its settings.
+                leave(1)
             return f"raised {error.code}"
 
     def execute(self, statement):
@@ -283,11 +270,4 @@ def word_ends(source, at):
     return at > 0 and (source[at - 1].isalnum() or source[at - 1] in "_$")
 
 
-def main():
-    agent = Agent()
-    if agent.take_up():
-        agent.serve()
-    leave(0)
-
-
-main()
+live(Agent())

@@ -259,20 +259,15 @@ class Agent:
         return True
 
     def serve(self):
-        while True:
-            words = self.channel.line()
-            if words is None:
-                leave(0)
-            if words[0] == "branch":
-                if make_branch(self.channel, self.kept):
-                    self.process = getpid()
-                continue
-            number, source, stdin = (int(word) for word in words[1:])
-            source, stdin = self.channel.bytes(source), self.channel.bytes(stdin)
+        for number, source, stdin in self.channel.cells(self.branch):
             self.begin(stdin)
             ending, code = self.interpreter.run(f"<cell {number}>", source.decode())
             self.end(code)
             self.channel.say(b"done", f"{number} {ending}".encode())
+
+    def branch(self):
+        if make_branch(self.channel, self.kept):
+            self.process = getpid()
 
     def begin(self, stdin):
         """Gives a cell descriptors 0, 1 and 2 of its own, whatever the last one did to them."""
@@ -340,10 +335,7 @@ def main():
     agent = Agent()
     agent.prepare()
     stop_to_be_copied()
-    if agent.take_up():
-        agent.serve()
-    # The end of an interpreter is no part of a session.
-    leave(0)
+    live(agent)
 
 
 main()

@@ -5,7 +5,6 @@ them to standard output as a table, and as a table with its types over the chann
 left out.
 """
 
-import glob
 import sqlite3
 
 NAMES = ("*.db", "*.sqlite", "*.sqlite3")
@@ -14,20 +13,14 @@ INSTRUCTIONS = 20000
 KINDS = {int: "integer", float: "number", str: "string", bytes: "string", type(None): "any"}
 
 
-class Agent:
-    def __init__(self):
-        self.running = False
-
+class Agent(Statements):
     def take_up(self):
         self.channel = Channel()
         self.kept = [keep_aside(descriptor) for descriptor in (1, 2)]
         if self.channel.line() is None:
             return False
-        nothing = posix.open(os.devnull, posix.O_RDONLY)
-        dup2(nothing, 0)
-        found = [name for pattern in NAMES for name in glob.glob(pattern)]
-        name = found[0] if len(found) == 1 else ":memory:"
-        self.connection = sqlite3.connect(name, isolation_level=None)
+        dup2(posix.open(os.devnull, posix.O_RDONLY), 0)
+        self.connection = sqlite3.connect(database_in_workspace(NAMES), isolation_level=None)
         self.connection.set_progress_handler(self.on_progress, INSTRUCTIONS)
         # Text that is not UTF-8 is shown as far as it can be.
         self.connection.text_factory = lambda text: text.decode("utf-8", "backslashreplace")
@@ -35,32 +28,11 @@ class Agent:
         self.channel.say(b"ready", b"")
         return True
 
-    def serve(self):
-        while True:
-            words = self.channel.line()
-            if words is None:
-                leave(0)
-            if words[0] == "branch":
-                make_branch(self.channel, self.kept)
-                continue
-            number, source, stdin = (int(word) for word in words[1:])
-            source = self.channel.bytes(source).decode("utf-8", "replace").replace("\0", "")
-            self.channel.bytes(stdin)
-            self.interrupted = False
-            self.channel.say(b"done", f"{number} {self.run(source)}".encode())
+    def branch(self):
+        make_branch(self.channel, self.kept)
 
-    def run(self, source):
-        try:
-            for statement in statements(source):
-                self.running = True
-                self.execute(statement)
-            return "returned"
-        except Exception as error:
-            kind = "Interrupted" if self.interrupted else type(error).__name__
-            print(f"{kind}: {error}", file=sys.stderr, flush=True)
-            return f"raised {kind}"
-        finally:
-            self.running = False
+    def statements(self, source):
+        return statements(source)
 
     def execute(self, statement):
         cursor = self.connection.execute(statement)
@@ -116,10 +88,7 @@ def prepare():
 def main():
     prepare()
     stop_to_be_copied()
-    agent = Agent()
-    if agent.take_up():
-        agent.serve()
-    leave(0)
+    live(Agent())
 
 
 main()

@@ -39,22 +39,18 @@ const PYTHON: &str = concat!(
     include_str!("../agents/common.py"),
     include_str!("../agents/python.py")
 );
-const SQLITE: &str = concat!(
-    include_str!("../agents/common.py"),
-    include_str!("../agents/tables.py"),
-    include_str!("../agents/sqlite.py")
-);
-const DUCKDB: &str = concat!(
-    include_str!("../agents/common.py"),
-    include_str!("../agents/tables.py"),
-    include_str!("../agents/duckdb.py")
-);
 const BASH: &str = include_str!("../agents/bash.sh");
-const POSTGRESQL: &str = concat!(
-    include_str!("../agents/common.py"),
-    include_str!("../agents/tables.py"),
-    include_str!("../agents/postgresql.py")
-);
+
+macro_rules! of_database {
+    ($agent:literal) => {
+        concat!(
+            include_str!("../agents/common.py"),
+            include_str!("../agents/database.py"),
+            include_str!(concat!("../agents/", $agent))
+        )
+    };
+}
+
 /// What interpreters take a text as their program after.
 const OPTION: &str = "-c";
 
@@ -65,24 +61,21 @@ impl Agent {
             let executable = language.fork_recipe().and_then(|recipe| recipe.executable.clone());
             Self { argv, file: None, is_copied: true, executable, interrupts }
         };
+        // In the host's Python, whatever the language is run by.
+        let of_database = |agent: &str, is_copied| {
+            let argv = ["python3", "-B", OPTION, agent].map(str::to_owned).to_vec();
+            Self { is_copied, executable: None, ..own(argv, Interrupts::Interpreter) }
+        };
         Ok(match (language.session, &language.session_recipe) {
             (Some(SessionKind::Python), _) => {
                 own(instead_of_source(language, PYTHON), Interrupts::Interpreter)
             }
             // Children in the foreground first of all, for which bash waits.
             (Some(SessionKind::Bash), _) => own(instead_of_source(language, BASH), Interrupts::Everything),
-            (Some(SessionKind::Sqlite), _) => {
-                Self { executable: None, ..own(in_python(SQLITE), Interrupts::Interpreter) }
-            }
+            (Some(SessionKind::Sqlite), _) => of_database(of_database!("sqlite.py"), true),
             // Its library has a thread as soon as it is loaded.
-            (Some(SessionKind::DuckDb), _) => {
-                Self { is_copied: false, executable: None, ..own(in_python(DUCKDB), Interrupts::Interpreter) }
-            }
-            (Some(SessionKind::PostgreSql), _) => Self {
-                is_copied: false,
-                executable: None,
-                ..own(in_python(POSTGRESQL), Interrupts::Interpreter)
-            },
+            (Some(SessionKind::DuckDb), _) => of_database(of_database!("duckdb.py"), false),
+            (Some(SessionKind::PostgreSql), _) => of_database(of_database!("postgresql.py"), false),
             (Some(SessionKind::Recipe), Some(recipe)) => Self {
                 argv: recipe.argv(),
                 file: recipe.file.clone().map(|path| FileEntry::new(path, recipe.agent.as_bytes())),
@@ -182,10 +175,6 @@ impl Agent {
     pub(super) fn ending(content: &[u8]) -> Option<Ending> {
         Ending::parse(std::str::from_utf8(content).ok()?)
     }
-}
-
-fn in_python(agent: &str) -> Vec<String> {
-    ["python3", "-B", OPTION, agent].map(str::to_owned).to_vec()
 }
 
 /// The language's command, with the agent instead of a source file.

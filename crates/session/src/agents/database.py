@@ -1,7 +1,11 @@
-"""How agents of databases show rows: as lines of text, and as a table with its types over the channel."""
+"""What the agents of databases share: cells that are statements, and how rows are shown: as lines of text, and as a table with its
+types over the channel."""
+
+import glob
 
 ROWS_MAX = 1000
 BYTES_MAX = 1 << 20
+LARGEST = sys.float_info.max
 
 
 class Rows:
@@ -50,6 +54,30 @@ class Rows:
         return json.dumps({"text/plain": rows, "application/vnd.dataresource+json": content}, default=str)
 
 
-LARGEST = sys.float_info.max
+class Statements:
+    """An agent whose cells are statements. Others say what these are, how one is executed, and what an interrupt does."""
+
+    def serve(self):
+        for number, source, _stdin in self.channel.cells(self.branch):
+            self.interrupted = False
+            # A character of no statement; some libraries take it for the end of the text.
+            ending = self.run(source.decode("utf-8", "replace").replace("\0", ""))
+            self.channel.say(b"done", f"{number} {ending}".encode())
+
+    def run(self, source):
+        try:
+            for statement in self.statements(source):
+                self.execute(statement)
+            return "returned"
+        except Exception as error:
+            kind = "Interrupted" if self.interrupted else type(error).__name__
+            print(f"{kind}: {error}", file=sys.stderr, flush=True)
+            return f"raised {kind}"
+
+
+def database_in_workspace(patterns):
+    """The one file that is named like a database; else it is in memory."""
+    found = [name for pattern in patterns for name in glob.glob(pattern)]
+    return found[0] if len(found) == 1 else ":memory:"
 
 
