@@ -26,7 +26,7 @@ use crate::error::SandboxError;
 use crate::furnish::{End, pipe_for, system};
 use crate::session::bank::Branches;
 use crate::session::branch::{BranchGroup, Branched, Provisions, REFUSED, not_branched};
-use crate::session::cage::{Init, SessionCage, Standing, group};
+use crate::session::cage::{BranchEnd, Init, SessionCage, Standing, group};
 use crate::session::channel::{Channel, Message, Nonsense};
 use crate::session::written::Written;
 use crate::workspace::MountedWorkspace;
@@ -61,21 +61,37 @@ impl Deadline {
     }
 }
 
-/// The next message of one of these kinds; `None` if the socket was closed. What a cell that has ended says late is passed over.
+/// What there is to be heard on a socket.
+enum Heard {
+    Word(Message),
+    Nothing,
+    Closed,
+}
+
+/// The next message of one of these kinds that has come. What a cell that has ended says late is passed over.
+fn listen(channel: &mut Channel, kinds: &[&str]) -> Result<Heard, SandboxError> {
+    loop {
+        match channel.next_message() {
+            Ok(Some(message)) if kinds.contains(&message.kind.as_str()) => return Ok(Heard::Word(message)),
+            Ok(Some(_late)) => {}
+            Ok(None) if channel.is_open() => return Ok(Heard::Nothing),
+            Ok(None) => return Ok(Heard::Closed),
+            Err(Nonsense) => return Err(lied("it wrote nonsense")),
+        }
+    }
+}
+
+/// Waits for a message of one of these kinds; `None` if the socket was closed.
 pub(super) fn await_word(
     channel: &mut Channel,
     kinds: &[&str],
     deadline: Deadline,
 ) -> Result<Option<Message>, SandboxError> {
     loop {
-        loop {
-            match channel.next_message() {
-                Ok(Some(message)) if kinds.contains(&message.kind.as_str()) => return Ok(Some(message)),
-                Ok(Some(_late)) => {}
-                Ok(None) if channel.is_open() => break,
-                Ok(None) => return Ok(None),
-                Err(Nonsense) => return Err(lied("it wrote nonsense")),
-            }
+        match listen(channel, kinds)? {
+            Heard::Word(message) => return Ok(Some(message)),
+            Heard::Closed => return Ok(None),
+            Heard::Nothing => {}
         }
         deadline.poll(&mut [PollFd::from_borrowed_fd(channel.fd(), PollFlags::IN)])?;
         channel.read_some().map_err(system("hear from the session"))?;
@@ -170,7 +186,7 @@ impl SessionCage {
         written.add(u64::MAX, &workspace.directory).map_err(system("look at a workspace"))?;
         Ok(Ok(Self {
             family: Arc::clone(&self.family),
-            standing: Standing::Branch { init, own, depth, number },
+            standing: Standing::Branch { init, own, depth, number, end: BranchEnd::default() },
             branches: Branches::Allowed,
             group: own_group.keep(),
             channel: ends.channel,
@@ -183,8 +199,6 @@ impl SessionCage {
             file_user: self.file_user,
             limits: self.limits.clone(),
             ended: None,
-            told_end: None,
-            ending_since: None,
         }))
     }
 
@@ -214,7 +228,7 @@ impl SessionCage {
             return Ok(Clone::Made(process));
         }
         match await_word(&mut self.channel, &[REFUSED], deadline)? {
-            Some(word) => Ok(Clone::Refused(String::from_utf8_lossy(&word.content).into_owned())),
+            Some(word) => Ok(Clone::Refused(word.text())),
             None => Err(lied("it closed its socket")),
         }
     }
@@ -234,8 +248,10 @@ impl SessionCage {
             let [is_asked, is_spoken] = watched.map(|one| !one.revents().is_empty());
             if is_spoken {
                 self.channel.read_some().map_err(system("hear from the session"))?;
-                if let Some(word) = refusal(&mut self.channel)? {
-                    return Ok(Some(word));
+                match listen(&mut self.channel, &[REFUSED])? {
+                    Heard::Word(word) => return Ok(Some(word.text())),
+                    Heard::Closed => return Err(lied("it closed its socket")),
+                    Heard::Nothing => {}
                 }
             }
             if is_asked && self.answer(asks)? {
@@ -296,21 +312,6 @@ impl SessionCage {
             uid: self.family.uid,
         };
         ground.furnish().map_err(|(action, errno)| system(action)(errno))
-    }
-}
-
-/// Whether the trunk says that there will be no branch.
-fn refusal(channel: &mut Channel) -> Result<Option<String>, SandboxError> {
-    loop {
-        match channel.next_message() {
-            Ok(Some(word)) if word.kind == REFUSED => {
-                return Ok(Some(String::from_utf8_lossy(&word.content).into_owned()));
-            }
-            Ok(Some(_late)) => {}
-            Ok(None) if channel.is_open() => return Ok(None),
-            Ok(None) => return Err(lied("it closed its socket")),
-            Err(Nonsense) => return Err(lied("it wrote nonsense")),
-        }
     }
 }
 

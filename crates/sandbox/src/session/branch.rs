@@ -124,7 +124,7 @@ impl SessionCage {
         let word = await_word(&mut self.channel, &[BRANCHING, REFUSED], deadline)?
             .ok_or_else(|| SandboxError::Agent { message: "it closed its socket".to_owned() })?;
         if word.kind == REFUSED {
-            return not_branched(String::from_utf8_lossy(&word.content));
+            return not_branched(word.text());
         }
         let ready = match provisions {
             Ok(provisions) => match self.obstacle(waiting, &provisions.workspace)? {

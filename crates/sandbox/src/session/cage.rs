@@ -44,7 +44,18 @@ pub(super) enum Standing {
         depth: u32,
         /// The interpreter's number in its own namespace, by which its init speaks of it.
         number: u32,
+        /// See there.
+        end: BranchEnd,
     },
+}
+
+/// What is known of the end of a branch's interpreter, whose parent is not ours to ask.
+#[derive(Debug, Default)]
+pub(super) struct BranchEnd {
+    /// What its init said, as wait(2) encodes it, where the kernel does not tell.
+    pub(super) told: Option<i32>,
+    /// Since when it is known that there was one.
+    pub(super) since: Option<Instant>,
 }
 
 /// The init of a branch's namespaces. It stays until the branch and all branches of it are gone, whose namespaces lie in them.
@@ -85,10 +96,6 @@ pub struct SessionCage {
     pub(super) file_user: Option<u32>,
     pub(super) limits: Limits,
     pub(super) ended: Option<Termination>,
-    /// What the init of a branch said of the interpreter's end, as wait(2) encodes it, where the kernel does not.
-    pub(super) told_end: Option<i32>,
-    /// Since when it is known that the interpreter of a branch has ended.
-    pub(super) ending_since: Option<Instant>,
 }
 
 impl SessionCage {
@@ -313,8 +320,6 @@ impl Furnished {
             file_user: self.file_user,
             limits: request.limits.clone(),
             ended: None,
-            told_end: None,
-            ending_since: None,
         }
     }
 }

@@ -29,6 +29,13 @@ pub struct Message {
     pub content: Vec<u8>,
 }
 
+impl Message {
+    /// Its content, as text.
+    pub(super) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.content).into_owned()
+    }
+}
+
 /// Our end.
 #[derive(Debug)]
 pub(super) struct Channel {

@@ -27,15 +27,15 @@ pub(super) const END_WAIT: Duration = CAGE_WAIT;
 impl SessionCage {
     /// How the interpreter ended, if it has.
     pub(super) fn hear(&mut self, request: Option<&ExecRequest>) -> Result<Option<Ended>, SandboxError> {
-        let Standing::Branch { own, .. } = &self.standing else {
+        let Standing::Branch { own, end, .. } = &mut self.standing else {
             return self.family.with_seat(|seat| hear_from(seat, request));
         };
         if !is_readable(own, Duration::ZERO)? {
             return Ok(None);
         }
         // Once its init has waited for it, which does nothing else; before Linux 6.15 the init says so.
-        let began = *self.ending_since.get_or_insert_with(Instant::now);
-        let status = pidfd::exit_status(own.as_fd()).or(self.told_end);
+        let began = *end.since.get_or_insert_with(Instant::now);
+        let status = pidfd::exit_status(own.as_fd()).or(end.told);
         if status.is_none() && began.elapsed() < REAPED_WAIT {
             std::thread::yield_now();
             return Ok(None);
@@ -45,12 +45,12 @@ impl SessionCage {
 
     /// Takes note of what the init of a branch says; nobody else is believed to speak of this interpreter.
     pub(super) fn note_told(&mut self, content: &[u8]) {
-        let Standing::Branch { number, .. } = self.standing else { return };
+        let Standing::Branch { number, end, .. } = &mut self.standing else { return };
         let word = |at| content.get(at..at + 4).and_then(|bytes| bytes.try_into().ok());
         if let (Some(process), Some(status)) = (word(0), word(4))
-            && u32::from_le_bytes(process) == number
+            && u32::from_le_bytes(process) == *number
         {
-            self.told_end = Some(i32::from_le_bytes(status));
+            end.told = Some(i32::from_le_bytes(status));
         }
     }
 

@@ -31,16 +31,13 @@ pub(super) fn rebuild(
     // Counted as live from here on, whatever becomes of it.
     let mut opened = Opened { farm, cage: Some(cage) };
     let mut rehydrated = Rehydrated::default();
-    if log.iter().any(|entry| matches!(entry, Entry::Cell(_))) {
-        let _room = (farm.room_for(shared.spec.limits.memory.as_u64())?, farm.room.cell());
-        for entry in log {
-            replay(opened.cage()?, shared, entry, &mut rehydrated)?;
-        }
-    } else {
-        for entry in log {
-            replay(opened.cage()?, shared, entry, &mut rehydrated)?;
-        }
+    let has_cells = log.iter().any(|entry| matches!(entry, Entry::Cell(_)));
+    let room = || Ok::<_, LiveError>((farm.room_for(shared.spec.limits.memory.as_u64())?, farm.room.cell()));
+    let room = has_cells.then(room).transpose()?;
+    for entry in log {
+        replay(opened.cage()?, shared, entry, &mut rehydrated)?;
     }
+    drop(room);
     if let Some(files) = files {
         restore_files(opened.cage()?, files)?;
     }

@@ -7,9 +7,7 @@ use rollcage_session::live::{ForkWay, LiveSpec, LiveState};
 use rollcage_types::{FileEntry, LimitKind, Limits, RelativePath, Termination};
 use serde_json::json;
 
-use crate::{Ground, check, is_installed, open, run, text};
-
-const TABLE: &str = "application/vnd.dataresource+json";
+use crate::{Ground, check, check_bounds, is_installed, kinds_and_row, open, run, text};
 
 pub(crate) fn all(ground: &Ground) {
     if !is_installed("duckdb") {
@@ -52,19 +50,10 @@ fn rows_have_their_columns_types_and_bounds(ground: &Ground) {
         &session,
         "select 1 i, 2.5 d, 'x' s, '\\x00\\xFF'::blob b, null::date n, 'nan'::double f, [1, 2] l, true t",
     );
-    let table = &outcome.displays[0].bundle[TABLE];
-    let kinds: Vec<_> =
-        table["schema"]["fields"].as_array().unwrap().iter().map(|field| &field["type"]).collect();
+    let (kinds, row) = kinds_and_row(&outcome);
     assert_eq!(kinds, ["integer", "number", "string", "string", "date", "number", "any", "boolean"]);
-    assert_eq!(
-        table["data"][0],
-        json!([1, "2.5", "x", "00ff", null, "nan", [1, 2], true]),
-        "a decimal is exact"
-    );
-    let outcome = run(&session, "select range n from range(5000)");
-    let table = &outcome.displays[0].bundle[TABLE];
-    assert_eq!((table["data"].as_array().unwrap().len(), &table["rows_omitted"]), (1000, &json!(4000)));
-    assert!(text(&outcome.stdout).ends_with("(4000 more rows)\n"));
+    assert_eq!(*row, json!([1, "2.5", "x", "00ff", null, "nan", [1, 2], true]), "a decimal is exact");
+    check_bounds(&session, "select range n from range(5000)");
 }
 
 fn failures_and_interrupts_leave_the_rest(ground: &Ground) {

@@ -22,6 +22,9 @@ use rollcage_sandbox::{Host, HostConfig};
 use rollcage_session::live::{Farm, FarmConfig, LiveCell, LiveOutcome, LiveSession, LiveSpec};
 use rollcage_types::ByteSize;
 
+/// The form of tables.
+pub(crate) const TABLE: &str = "application/vnd.dataresource+json";
+
 /// What every test gets.
 pub(crate) struct Ground {
     host: Arc<Host>,
@@ -55,6 +58,21 @@ pub(crate) fn run(session: &LiveSession, source: &str) -> LiveOutcome {
 pub(crate) fn check(session: &LiveSession, source: &str, stdout: &str) {
     let outcome = run(session, source);
     assert_eq!(text(&outcome.stdout), stdout, "{source}: {}", text(&outcome.stderr));
+}
+
+/// A query of 5,000 rows shows as many as are kept, and says how many there were more.
+pub(crate) fn check_bounds(session: &LiveSession, query: &str) {
+    let outcome = run(session, query);
+    let table = &outcome.displays[0].bundle[TABLE];
+    assert_eq!((table["data"].as_array().unwrap().len(), &table["rows_omitted"]), (1000, &4000.into()));
+    assert!(text(&outcome.stdout).ends_with("(4000 more rows)\n"));
+}
+
+/// The types of the columns that a cell of a database showed, and its first row.
+pub(crate) fn kinds_and_row(outcome: &LiveOutcome) -> (Vec<&str>, &serde_json::Value) {
+    let table = &outcome.displays[0].bundle[TABLE];
+    let fields = table["schema"]["fields"].as_array().unwrap();
+    (fields.iter().map(|field| field["type"].as_str().unwrap()).collect(), &table["data"][0])
 }
 
 /// Limits of time where the processor is emulated are as many times longer.

@@ -7,9 +7,7 @@ use rollcage_session::{CellEffect, Ending, LostReason};
 use rollcage_types::{FileEntry, LimitKind, Limits, RelativePath, Termination};
 use serde_json::json;
 
-use crate::{Ground, check, is_installed, open, run, text};
-
-const TABLE: &str = "application/vnd.dataresource+json";
+use crate::{Ground, check, check_bounds, is_installed, kinds_and_row, open, run, text};
 
 pub(crate) fn all(ground: &Ground) {
     if !is_installed("psql") {
@@ -61,17 +59,15 @@ fn rows_have_their_columns_types_and_bounds(ground: &Ground) {
         &session,
         "select 1 i, 2.50 d, 'x' s, '\\x00ff'::bytea b, null::date n, 'nan'::float8 f, array[1, 2] l, true t, 0.5::real r",
     );
-    let table = &outcome.displays[0].bundle[TABLE];
-    let fields = table["schema"]["fields"].as_array().unwrap();
-    let kinds: Vec<_> = fields.iter().map(|field| &field["type"]).collect();
+    let (kinds, row) = kinds_and_row(&outcome);
     let expected = ["integer", "number", "string", "string", "date", "number", "any", "boolean", "number"];
     assert_eq!(kinds, expected);
-    let row = json!([1, "2.50", "x", "\\x00ff", null, "nan", "{1,2}", true, 0.5]);
-    assert_eq!(table["data"][0], row, "a decimal is exact");
-    let outcome = run(&session, "select n from generate_series(1, 5000) n");
-    let table = &outcome.displays[0].bundle[TABLE];
-    assert_eq!((table["data"].as_array().unwrap().len(), &table["rows_omitted"]), (1000, &json!(4000)));
-    assert!(text(&outcome.stdout).ends_with("(4000 more rows)\n"));
+    assert_eq!(
+        *row,
+        json!([1, "2.50", "x", "\\x00ff", null, "nan", "{1,2}", true, 0.5]),
+        "a decimal is exact"
+    );
+    check_bounds(&session, "select n from generate_series(1, 5000) n");
 }
 
 fn failures_and_interrupts_leave_the_rest(ground: &Ground) {

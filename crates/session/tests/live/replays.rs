@@ -102,16 +102,19 @@ fn a_replay_has_the_limits_of_its_cells(ground: &Ground) {
 }
 
 fn nothing_is_written_under_an_open_database(ground: &Ground) {
-    let session = open(&ground.roomy(), "python", LiveSpec::default());
-    run(&session, "import os, sqlite3; c = sqlite3.connect('x.db'); c.execute('create table t (a)')");
-    run(&session, "c.execute('insert into t values (?)', [os.urandom(8)]); c.commit()");
+    let with_database = || {
+        let session = open(&ground.roomy(), "python", LiveSpec::default());
+        run(&session, "import os, sqlite3; c = sqlite3.connect('x.db'); c.execute('create table t (a)')");
+        run(&session, "c.execute('insert into t values (?)', [os.urandom(8)]); c.commit()");
+        session
+    };
+    let session = with_database();
     session.evict().unwrap();
     let failed = session.rehydrate().unwrap_err();
     assert!(matches!(&failed, LiveError::DatabaseDiverged { path } if path.as_str() == "x.db"), "{failed}");
     // One that nobody has open is simply there.
-    let session = open(&ground.roomy(), "python", LiveSpec::default());
-    run(&session, "import os, sqlite3; c = sqlite3.connect('x.db'); c.execute('create table t (a)')");
-    run(&session, "c.execute('insert into t values (?)', [os.urandom(8)]); c.commit(); c.close()");
+    let session = with_database();
+    run(&session, "c.close()");
     let held = text(&run(&session, "print(open('x.db', 'rb').read()[-8:])").stdout);
     session.evict().unwrap();
     check(&session, "print(open('x.db', 'rb').read()[-8:])", &held);
