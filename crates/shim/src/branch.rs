@@ -20,16 +20,12 @@ use crate::open_files::{OpenFile, on_exec_flag};
 use crate::signals::Blocked;
 use crate::{point, raw};
 
-/// By this path a session's agent opens the socket that is its standard input, where its language cannot write to that.
-const CHANNEL: &[u8] = b"/rollcage/channel";
 const PREFIX: &[u8] = b"/rollcage/branch/";
 /// The number that a session's interpreter has. A branch of it gets the next, and a branch of that this one again.
 const FIRST_NUMBER: i32 = 2;
 /// What fork(3) returns in the trunk, whose child the branch is not.
 const NOT_A_CHILD: libc::pid_t = libc::pid_t::MAX;
 const PATH_BYTES: usize = 4096;
-/// Descriptors that cells do not meet.
-const KEPT_FROM: c_int = 64;
 
 /// Set while the next fork is to be a branch.
 static ARMED: AtomicBool = AtomicBool::new(false);
@@ -54,11 +50,6 @@ struct Held {
 
 /// A descriptor, which of those that arrived takes its place, and `F_GETFD` of it.
 type Replaced = (c_int, usize, c_int);
-
-/// If a path asks for the socket: another descriptor of it.
-pub(crate) fn channel(path: &CStr) -> Option<c_int> {
-    (path.to_bytes() == CHANNEL).then(|| raw::duplicate_at_least(0, KEPT_FROM).unwrap_or(-1))
-}
 
 /// Looks whether a path asks for a branch, and if so has everything ready for it or says why there will be none. What is opened in
 /// place of the path says which.

@@ -20,6 +20,7 @@ use crate::point;
 use crate::raw;
 use crate::settings::{Role, Settings, Stop};
 use crate::spare;
+use crate::standard_input;
 
 /// Every call goes on as it came.
 const PASSING: u8 = 0;
@@ -85,7 +86,8 @@ unsafe fn open_by<T>(
 ) -> T {
     if is_copy() && !path.is_null() {
         // SAFETY: not null, and open(2) asks for NUL-terminated paths.
-        if let Some(other) = branch::look_at(unsafe { CStr::from_ptr(path) }) {
+        let asked = unsafe { CStr::from_ptr(path) };
+        if let Some(other) = standard_input::look_at(asked).or_else(|| branch::look_at(asked)) {
             let opened = open(other.as_ptr());
             if descriptor(&opened) < 0 {
                 branch::disarm();
@@ -124,7 +126,7 @@ unsafe fn channel(path: *const c_char) -> Option<c_int> {
         return None;
     }
     // SAFETY: not null, and open(2) asks for NUL-terminated paths.
-    branch::channel(unsafe { CStr::from_ptr(path) })
+    standard_input::channel(unsafe { CStr::from_ptr(path) })
 }
 
 /// The settings, if the program is open and nothing has been read of the real file. `None` in a child of a spare.

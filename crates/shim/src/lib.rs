@@ -25,6 +25,7 @@ mod raw;
 mod settings;
 mod signals;
 mod spare;
+mod standard_input;
 mod temporary;
 mod trial;
 

@@ -226,6 +226,12 @@ pub(crate) fn path_status(path: &CStr) -> Result<libc::stat, Errno> {
     Ok(status)
 }
 
+/// unlink(2); one that is not there is gone already.
+pub(crate) fn remove(path: &CStr) {
+    // SAFETY: the path is NUL-terminated.
+    unsafe { libc::unlink(path.as_ptr()) };
+}
+
 /// access(2).
 pub(crate) fn may_access(path: &CStr, how: c_int) -> Result<(), Errno> {
     // SAFETY: the path is NUL-terminated.

@@ -1,8 +1,9 @@
 //! Sessions in languages whose files bring an agent of their own.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use rollcage_session::live::{ForkWay, LiveSession, LiveSpec, LiveState};
+use rollcage_session::live::{ForkWay, LiveCell, LiveSession, LiveSpec, LiveState};
 use rollcage_types::{LimitKind, Limits, Termination};
 
 use crate::{Ground, check, open, run, text};
@@ -20,6 +21,10 @@ struct Recipe {
     survives: bool,
     /// Whether forks are copies.
     copies: bool,
+    /// Shows all of standard input, and what that is of `one`, a line feed and `two`; and what is shown of nothing.
+    reading: (&'static str, &'static str, &'static str),
+    /// Has a child do the same.
+    child: &'static str,
 }
 
 const RECIPES: &[Recipe] = &[
@@ -37,6 +42,8 @@ const RECIPES: &[Recipe] = &[
         endless: "loop {}",
         survives: true,
         copies: true,
+        reading: ("puts STDIN.read.inspect", "\"one\\ntwo\"\n", "\"\"\n"),
+        child: "print `cat`",
     },
     Recipe {
         language: "lua",
@@ -52,6 +59,8 @@ const RECIPES: &[Recipe] = &[
         endless: "while true do end",
         survives: true,
         copies: false,
+        reading: ("print(#io.read('a'), io.read('l'))", "7\tnil\n", "0\tnil\n"),
+        child: "io.write(io.popen('cat'):read('a'))",
     },
     Recipe {
         language: "r",
@@ -67,6 +76,8 @@ const RECIPES: &[Recipe] = &[
         endless: "repeat {}",
         survives: true,
         copies: false,
+        reading: ("cat(length(readLines(file('stdin'), warn = FALSE)))", "2", "0"),
+        child: "cat(system('cat', intern = TRUE), sep = '\\n')",
     },
     Recipe {
         language: "ocaml-toplevel",
@@ -83,6 +94,12 @@ const RECIPES: &[Recipe] = &[
         endless: "while true do () done",
         survives: true,
         copies: false,
+        reading: (
+            "let rec f n = match read_line () with _ -> f (n + 1) | exception End_of_file -> n;; print_int (f 0)",
+            "val f : int -> int = <fun>\n2- : unit = ()\n",
+            "val f : int -> int = <fun>\n0- : unit = ()\n",
+        ),
+        child: "ignore (Sys.command \"cat\")",
     },
     Recipe {
         language: "javascript",
@@ -97,6 +114,8 @@ const RECIPES: &[Recipe] = &[
         endless: "for (;;) {}",
         survives: true,
         copies: false,
+        reading: ("require('fs').readFileSync(0, 'utf8')", "'one\\ntwo'\n", "''\n"),
+        child: "process.stdout.write(require('child_process').execSync('cat', {stdio: [0, 'pipe']})); undefined",
     },
 ];
 
@@ -142,5 +161,25 @@ impl Recipe {
         assert_eq!(session.state() == LiveState::Ready, self.survives, "{language}");
         session.restore().unwrap();
         check(session, last, stdout);
+        // Last, because a runtime may keep a thread for its children.
+        self.check_input(session);
+    }
+
+    /// A cell has the input that it was given, or none; and never the socket.
+    fn check_input(&self, session: &LiveSession) {
+        let language = self.language;
+        let with = |source: &str, stdin: &[u8]| {
+            let cell = LiveCell { stdin: Arc::from(stdin), ..LiveCell::new(source) };
+            let outcome = session.execute(&cell, &mut |_| None).unwrap();
+            assert_eq!(outcome.termination, Termination::Exited { code: 0 }, "{language}: {outcome:?}");
+            text(&outcome.stdout)
+        };
+        let (source, given, nothing) = self.reading;
+        for _ in 0..2 {
+            assert_eq!(with(source, b"one\ntwo"), given, "{language}");
+            assert_eq!(with(source, b""), nothing, "{language}");
+        }
+        assert!(with(self.child, b"one\ntwo").starts_with("one\ntwo"), "{language}");
+        assert!(!with(self.child, b"").contains("one"), "{language}");
     }
 }
