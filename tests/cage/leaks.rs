@@ -13,7 +13,7 @@ use rollcage_sandbox::Cancel;
 use rollcage_types::{Collect, ExecRequest};
 
 use crate::harness::{file, own_host, python, run, sh, with};
-use crate::traces::{Block, descendants, wait_until};
+use crate::traces::{Block, descendants, mounts, wait_until};
 
 const SLOTS: usize = 3;
 const RUNS: usize = 500;
@@ -40,7 +40,7 @@ fn nothing_leaks() {
 struct Inventory {
     descriptors: usize,
     threads: usize,
-    mounts: String,
+    mounts: Vec<String>,
     state: BTreeSet<String>,
     temporary: BTreeSet<String>,
 }
@@ -56,7 +56,7 @@ impl Inventory {
         Self {
             descriptors: count("/proc/self/fd"),
             threads: count("/proc/self/task"),
-            mounts: fs::read_to_string("/proc/self/mountinfo").expect("/proc is mounted"),
+            mounts: mounts(),
             // Locks of other hosts come and go with them.
             state: names("/run/rollcage").into_iter().filter(|name| !name.ends_with(".lock")).collect(),
             temporary: names("/tmp").into_iter().filter(ours).collect(),

@@ -44,6 +44,12 @@ fn at_every_level(check: impl Fn(&Host, &str)) {
     }
 }
 
+/// A time that nobody else sleeps for, another run of these tests included.
+fn seconds_of_ours(test: u32) -> u32 {
+    // Process numbers are below this.
+    test * 10_000_000 + std::process::id()
+}
+
 /// Processes on this machine that sleep for just this long.
 fn sleepers(seconds: u32) -> usize {
     let wanted = format!("sleep\0{seconds}\0");
@@ -79,13 +85,14 @@ fn limits_hold_at_every_level() {
     let limited = |request, change: fn(&mut rollcage_types::Limits)| {
         with(request, |request: &mut ExecRequest| change(&mut request.limits))
     };
-    let hog = "import time\nkept = []\nwhile True: kept.append(bytearray(2 ** 20)); time.sleep(0.001)";
-    // It waits when it is refused, as one that gave up at once might not be seen without groups.
+    // Slow, so that without groups it is seen above its limit before the kernel refuses it more.
+    let hog = "import time\nkept = []\nwhile True: kept.append(bytearray(2 ** 20)); time.sleep(0.02)";
+    // It waits a little when it is refused, as one that gave up at once might not be seen without groups.
     let forks = "import os, time\n\
         try:\n\
         \x20 for _ in range(40):\n\
         \x20   if os.fork() == 0: time.sleep(60)\n\
-        finally: time.sleep(60)";
+        finally: time.sleep(3)";
     let cases = [
         (
             limited(sh("sleep 60"), |limits| limits.wall_time = Duration::from_millis(200)),
@@ -100,7 +107,7 @@ fn limits_hold_at_every_level() {
         (
             limited(python(forks), |limits| {
                 limits.processes = 20;
-                limits.wall_time = Duration::from_secs(3);
+                limits.wall_time = Duration::from_secs(60);
             }),
             LimitKind::Processes,
         ),
@@ -124,13 +131,13 @@ fn a_full_workspace_is_a_full_disk_at_every_level() {
 
 #[test]
 fn what_a_program_leaves_behind_ends_with_it_at_every_level() {
-    const SECONDS: u32 = 7101;
+    let seconds = seconds_of_ours(1);
     let daemons = format!(
-        "for i in 1 2 3 4 5; do (setsid sh -c 'trap \"\" TERM HUP; sleep {SECONDS}' &) ; done; exit 0"
+        "for i in 1 2 3 4 5; do (setsid sh -c 'trap \"\" TERM HUP; sleep {seconds}' &) ; done; exit 0"
     );
     at_every_level(|host, name| {
         assert_eq!(run(host, &sh(&daemons)).termination, exited(0), "{name}");
-        wait_until("the daemons are gone", || sleepers(SECONDS) == 0);
+        wait_until("the daemons are gone", || sleepers(seconds) == 0);
     });
 }
 
@@ -166,17 +173,17 @@ fn files_of_an_earlier_run_are_gone_at_every_level() {
 
 #[test]
 fn a_run_can_be_cancelled_at_every_level() {
-    const SECONDS: u32 = 7202;
+    let seconds = seconds_of_ours(2);
     at_every_level(|host, name| {
-        let (script, cancel) = (format!("sleep {SECONDS} & sleep {SECONDS}"), Cancel::new());
+        let (script, cancel) = (format!("sleep {seconds} & sleep {seconds}"), Cancel::new());
         let outcome = std::thread::scope(|scope| {
             let (script, cancel) = (&script, &cancel);
             let running = scope.spawn(move || host.run(&sh(script), cancel));
-            wait_until("the program runs", || sleepers(SECONDS) == 2);
+            wait_until("the program runs", || sleepers(seconds) == 2);
             cancel.cancel();
             running.join().expect("a run does not panic")
         });
-        wait_until("its processes are gone", || sleepers(SECONDS) == 0);
+        wait_until("its processes are gone", || sleepers(seconds) == 0);
         assert_eq!(outcome.expect("the cage works").termination, Termination::Cancelled, "{name}");
     });
 }

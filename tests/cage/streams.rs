@@ -93,8 +93,8 @@ fn both_streams_may_be_filled_without_order() {
 
 #[test]
 fn what_a_child_printed_before_it_was_killed_is_kept() {
-    let Some(outcome) = check(&sh("(echo child; sleep 60) & sleep 0.2; echo main"), exited(0)) else {
-        return;
-    };
+    // Opening a fifo waits for whoever opens its other end.
+    let script = "mkfifo said; (echo child; : > said; sleep 60) & : < said; echo main";
+    let Some(outcome) = check(&sh(script), exited(0)) else { return };
     assert_eq!(text(&outcome.stdout.head), "child\nmain\n");
 }

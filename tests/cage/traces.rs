@@ -11,7 +11,7 @@ use rollcage_sandbox::Host;
 use crate::harness::{run, sh, text};
 
 const FIRST_UID: u32 = 0x7000_0000;
-/// Those of slots, of fork servers, and of the slots of 32 banks of sessions.
+/// Those of slots, of fork servers, and of the slots of 32 banks of sessions; see the sandbox's `lease.rs`.
 const UIDS_PER_BLOCK: u32 = 512 + 2 + 32 * 512;
 /// Directories below the root of a hierarchy in which this process's own group may lie.
 const GROUP_DEPTH_MAX: u32 = 6;
@@ -70,6 +70,13 @@ fn find(directory: &Path, wanted: &Path, depth: u32, found: &mut BTreeSet<(PathB
     for entry in entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
         find(&entry.path(), wanted, depth, found);
     }
+}
+
+/// What is mounted on hosts' own directories, below which cages mount everything. What is mounted elsewhere is not theirs:
+/// a test of this very process mounts something for a moment.
+pub(crate) fn mounts() -> Vec<String> {
+    let all = fs::read_to_string("/proc/self/mountinfo").expect("/proc is mounted");
+    all.lines().filter(|line| line.contains("rollcage")).map(str::to_owned).collect()
 }
 
 pub(crate) fn processes() -> Vec<Process> {

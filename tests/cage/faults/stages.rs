@@ -21,7 +21,7 @@ use rustix::io::Errno;
 use super::calls::{Argument, CHILD, COPY, STUB, Step, Steps, step};
 use super::saboteur::Saboteur;
 use crate::harness::{configuration, exited, file, host, with};
-use crate::traces::{descendants, wait_until};
+use crate::traces::{descendants, mounts, wait_until};
 
 /// A level with a way to keep accounts.
 #[derive(Clone, Copy, Debug)]
@@ -358,7 +358,7 @@ fn settle<T: PartialEq + std::fmt::Debug>(after: &str, before: &T, now: impl Fn(
 struct Left {
     /// Of this process, and of those given.
     descriptors: Vec<Vec<String>>,
-    mounts: String,
+    mounts: Vec<String>,
     children: usize,
 }
 
@@ -376,7 +376,7 @@ impl Left {
         };
         Self {
             descriptors: own.iter().chain(processes).map(open).collect(),
-            mounts: fs::read_to_string("/proc/self/mountinfo").expect("/proc is mounted"),
+            mounts: mounts(),
             children: descendants(own[0]).len(),
         }
     }

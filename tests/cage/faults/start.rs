@@ -2,7 +2,6 @@
 //!
 //! One call after another fails, of those that steps consist of, until a start meets none: so that no step is forgotten.
 
-use std::fs;
 use std::process::Command;
 
 use rollcage_sandbox::{Host, HostConfig, HostError, LauncherProgram};
@@ -12,7 +11,7 @@ use rustix::io::Errno;
 use super::calls::{Argument, Step, Steps, step};
 use super::saboteur::Saboteur;
 use crate::harness::{configuration, host, own_host};
-use crate::traces::{descendants, wait_until};
+use crate::traces::{descendants, mounts, wait_until};
 
 /// EPERM is not among them: what takes a privilege may be done without.
 const ERRNOS: [Errno; 4] = [Errno::NOMEM, Errno::MFILE, Errno::NOSPC, Errno::IO];
@@ -130,10 +129,7 @@ fn the_start_of_a_launcher() {
     calls.sort_unstable();
     calls.dedup();
     let saboteur = Saboteur::of_launcher(&calls);
-    let look = || {
-        let mounts = fs::read_to_string("/proc/self/mountinfo").expect("/proc is mounted");
-        (mounts, descendants(std::process::id()).len())
-    };
+    let look = || (mounts(), descendants(std::process::id()).len());
     let before = look();
     // There are dozens of tables; the first stands for all.
     let once = (LEVELS[which] != IsolationLevel::Process).then_some(hiding);

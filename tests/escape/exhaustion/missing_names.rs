@@ -1,6 +1,7 @@
 //! Names looked up in vain, which the kernel remembers, in the workspace and in the host's directories.
 
 use rollcage_types::ByteSize;
+use std::time::Duration;
 
 use crate::harness::{Held, Probe, Risk};
 
@@ -12,7 +13,12 @@ pub(crate) const PROBE: Probe = Probe {
             (is_success, _) => Err(format!("used {}, success {is_success}", outcome.usage.memory)),
         }
     }),
-    limits: |limits| limits.memory = ByteSize::mib(24),
+    // It is to come to its end, on a busy machine too.
+    limits: |limits| {
+        limits.memory = ByteSize::mib(24);
+        limits.cpu_time = Duration::from_secs(60);
+        limits.wall_time = Duration::from_secs(120);
+    },
     ..Probe::new("missing_names", Risk::Exhaustion, ATTACK)
 };
 

@@ -1,6 +1,7 @@
 //! The page cache, by reading the host's files: all that is read is memory somebody is charged for.
 
 use rollcage_types::ByteSize;
+use std::time::Duration;
 
 use crate::harness::{Held, Probe, Risk};
 
@@ -13,7 +14,12 @@ pub(crate) const PROBE: Probe = Probe {
             (is_success, _) => Err(format!("used {}, success {is_success}", outcome.usage.memory)),
         }
     }),
-    limits: |limits| limits.memory = ByteSize::mib(48),
+    // It is to come to its end, on a busy machine too.
+    limits: |limits| {
+        limits.memory = ByteSize::mib(48);
+        limits.cpu_time = Duration::from_secs(60);
+        limits.wall_time = Duration::from_secs(120);
+    },
     ..Probe::new("page_cache", Risk::Exhaustion, ATTACK)
 };
 

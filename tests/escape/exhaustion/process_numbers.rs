@@ -1,5 +1,7 @@
 //! Process numbers, used up as fast as they can be, so that one of them is soon somebody else's.
 
+use std::time::Duration;
+
 use crate::harness::{Exception, Expectation, Held, Probe, Risk};
 
 pub(crate) const PROBE: Probe = Probe {
@@ -17,6 +19,11 @@ pub(crate) const PROBE: Probe = Probe {
             Ok(_) | Err(_) => Err("not a number of its own".to_owned()),
         }
     }),
+    // It is to come to its end, on a busy machine too.
+    limits: |limits| {
+        limits.cpu_time = Duration::from_secs(60);
+        limits.wall_time = Duration::from_secs(120);
+    },
     ..Probe::new("process_numbers", Risk::Exhaustion, ATTACK)
 };
 

@@ -7,7 +7,7 @@ use super::probe::{Companion, Control, Probe, User, Workspace};
 use super::scene::{PRELUDE, SECRET, Scene};
 
 /// Far more than any control takes; a control that hangs is killed with everything it started.
-const PATIENCE_SECONDS: &str = "60";
+const PATIENCE_SECONDS: &str = "180";
 
 /// Where the control finds mount(8) and the like.
 const CONTROL_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";

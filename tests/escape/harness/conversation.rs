@@ -1,11 +1,14 @@
 //! Runs an attack as a cell of a live session, or of a branch of one, beside another session that is unharmed by it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rollcage_language::LanguageSet;
 use rollcage_sandbox::Host;
-use rollcage_session::live::{Farm, FarmConfig, LiveCell, LiveOutcome, LiveSession, LiveSpec};
-use rollcage_types::{Collect, ExecOutcome, ExecRequest, FileEntry, NetworkLog, Start, Termination, Usage};
+use rollcage_session::live::{CellLimits, Farm, FarmConfig, LiveCell, LiveOutcome, LiveSession, LiveSpec};
+use rollcage_types::{
+    Collect, ExecOutcome, ExecRequest, FileEntry, Limits, NetworkLog, Start, Termination, Usage,
+};
 
 use super::modes::Place;
 use super::request::PROGRAM;
@@ -29,22 +32,25 @@ pub(super) fn run(place: Place, host: &Arc<Host>, request: &ExecRequest) -> Resu
     };
     let open = || farm.open(python, spec.clone()).map_err(|error| format!("no session: {error}"));
     let (neighbour, trunk) = (open()?, open()?);
-    execute(&neighbour, "mine = 'unharmed'")?;
-    execute(&trunk, "mine = 'unharmed'")?;
+    // The attack's limits of time may be shorter than what a busy machine takes for the least.
+    let minute = Duration::from_secs(60);
+    let roomy = Limits { cpu_time: minute, wall_time: minute, ..Limits::default() };
+    execute(&neighbour, "mine = 'unharmed'", &roomy)?;
+    execute(&trunk, "mine = 'unharmed'", &roomy)?;
     let attacked = if place == Place::Branch {
         let mut forked = trunk.fork(1).map_err(|error| format!("no branch: {error}"))?;
         forked.sessions.pop().ok_or("there is no branch")?
     } else {
         trunk.clone()
     };
-    let outcome = execute(&attacked, &cell(request, program))?;
+    let outcome = execute(&attacked, &cell(request, program), &request.limits)?;
     let left_behind = match request.collect {
         // Of one that has ended nothing can be read.
         Collect::Everything => attacked.all_files().unwrap_or_default(),
         Collect::Nothing | Collect::Files(_) => (Vec::new(), 0),
     };
     for other in [Some(&neighbour), (place == Place::Branch).then_some(&trunk)].into_iter().flatten() {
-        let after = execute(other, "print(mine)")?;
+        let after = execute(other, "print(mine)", &roomy)?;
         if after.stdout.to_text() != "unharmed\n" {
             return Err(format!("another session was harmed: {after:?}"));
         }
@@ -52,10 +58,9 @@ pub(super) fn run(place: Place, host: &Arc<Host>, request: &ExecRequest) -> Resu
     Ok(as_run(outcome, host, left_behind))
 }
 
-fn execute(session: &LiveSession, source: &str) -> Result<LiveOutcome, String> {
-    session
-        .execute(&LiveCell::new(source), &mut |_prompt| None)
-        .map_err(|error| format!("no outcome: {error:?}"))
+fn execute(session: &LiveSession, source: &str, limits: &Limits) -> Result<LiveOutcome, String> {
+    let cell = LiveCell { limits: Some(CellLimits::from(limits)), ..LiveCell::new(source) };
+    session.execute(&cell, &mut |_prompt| None).map_err(|error| format!("no outcome: {error:?}"))
 }
 
 /// The program, with what it would have been started with.

@@ -120,9 +120,11 @@ fn signals_interrupt_a_cell_and_end_the_command() {
     if !can_run(&["python3"]) {
         return;
     }
-    for (signal, code, rest, time) in
-        [(Signal::INT, 0, "2\n", "3723.5"), (Signal::TERM, ExitCode::Cancelled.number(), "", "3724.5")]
+    for (signal, code, rest, seconds) in
+        [(Signal::INT, 0, "2\n", 3723), (Signal::TERM, ExitCode::Cancelled.number(), "", 3724)]
     {
+        // Another run of this test must not be taken for this one.
+        let time = format!("{seconds}.{}", std::process::id());
         let mut child = command(&["session", "-l", "python"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -132,7 +134,7 @@ fn signals_interrupt_a_cell_and_end_the_command() {
         let cells = format!("import subprocess; subprocess.run(['sleep', '{time}'])\n%%\n1 + 1\n");
         child.stdin.take().unwrap().write_all(cells.as_bytes()).unwrap();
         let began = Instant::now();
-        while !is_running(&["sleep", time]) {
+        while !is_running(&["sleep", &time]) {
             assert!(began.elapsed() < Duration::from_secs(60), "the cell does not begin");
             std::thread::yield_now();
         }
@@ -140,7 +142,7 @@ fn signals_interrupt_a_cell_and_end_the_command() {
         let output = child.wait_with_output().unwrap();
         let shown = String::from_utf8(output.stdout).unwrap();
         assert_eq!((output.status.code(), shown.as_str()), (Some(code.into()), rest), "{signal:?}");
-        assert!(!is_running(&["sleep", time]), "{signal:?}");
+        assert!(!is_running(&["sleep", &time]), "{signal:?}");
     }
 }
 

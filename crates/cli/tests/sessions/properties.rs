@@ -9,7 +9,18 @@ use crate::{farm, open, run, text};
 
 /// What anybody can see of an outcome.
 fn seen(outcome: &LiveOutcome) -> (Termination, String, String) {
+    let text = |captured| without_addresses(&text(captured));
     (outcome.termination, text(&outcome.stdout), text(&outcome.stderr))
+}
+
+/// Where in memory a function lies is another matter in another interpreter.
+fn without_addresses(text: &str) -> String {
+    let mut parts = text.split(" at 0x");
+    let mut rest = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        rest.push_str(part.trim_start_matches(|letter: char| letter.is_ascii_hexdigit()));
+    }
+    rest
 }
 
 fn python() -> impl Strategy<Value = String> {

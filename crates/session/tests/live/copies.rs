@@ -1,7 +1,7 @@
 //! What a copy of a session has of its files, and what stands in the way of one.
 
 use rollcage_session::live::{ForkWay, LiveSpec, LiveState};
-use rollcage_types::{ByteSize, Limits};
+use rollcage_types::{ByteSize, FileEntry, Limits, RelativePath};
 
 use crate::{Ground, check, open, run};
 
@@ -68,7 +68,13 @@ fn what_a_copy_could_not_go_on_with_is_replayed(ground: &Ground) {
 
 fn what_a_cell_says_late_is_no_answer(ground: &Ground) {
     let session = open(&ground.roomy(), "python", spec());
-    run(&session, "import threading; threading.Timer(.1, lambda: display('late')).start()");
+    let waiting = "import os, threading, time
+def late():
+    while not os.path.exists('over'): time.sleep(.01)
+    display('late')
+threading.Thread(target=late).start()";
+    run(&session, waiting);
+    session.put_file(FileEntry::new(RelativePath::new("over").unwrap(), b"".to_vec())).unwrap();
     loop {
         match session.fork(1).unwrap().way {
             ForkWay::Copied => break,

@@ -2,13 +2,20 @@
 
 use std::time::Duration;
 
-use rollcage_session::live::{CellLimits, FarmError, LiveCell, LiveError, LiveSpec, LiveState};
+use rollcage_sandbox::Cancel;
+use rollcage_session::live::{
+    CellLimits, Farm, FarmError, LiveCell, LiveError, LiveSession, LiveSpec, LiveState,
+};
 use rollcage_types::{ByteSize, FileEntry, Limits, RelativePath};
 
 use crate::{Ground, check, open, run, text};
 
+/// Longer than any cell here takes on a busy machine.
+const ROOMY: Duration = Duration::from_secs(60);
+
 pub(crate) fn all(ground: &Ground) {
     what_fails_to_come_back_is_not_lost(ground);
+    who_is_gone_is_not_worked_for(ground);
     a_history_that_was_taken_back_is_another(ground);
     a_replay_ends_as_the_first_run_or_not_at_all(ground);
     a_replay_has_the_limits_of_its_cells(ground);
@@ -21,25 +28,51 @@ fn small() -> LiveSpec {
     LiveSpec { limits, ..LiveSpec::default() }
 }
 
-fn what_fails_to_come_back_is_not_lost(ground: &Ground) {
-    let farm = ground.farm(ByteSize::gib(8), Some(2));
-    let session = open(&farm, "python", LiveSpec { forks: true, ..small() });
-    run(&session, "x = 1");
-    let snapshot = session.snapshot_live().unwrap();
-    run(&session, "x = 2");
-    session.evict().unwrap();
-    let blocker = open(&farm, "python", small());
+/// One that cannot be put aside.
+fn blocker(farm: &Farm) -> LiveSession {
+    let blocker = open(farm, "python", small());
     run(
         &blocker,
         "import threading, time; threading.Thread(target=time.sleep, args=(60,), daemon=True).start()",
     );
-    let failed = session.restore_to(&snapshot).unwrap_err();
-    assert!(matches!(&failed, LiveError::Farm(FarmError::Full { .. })), "{failed}");
-    assert_eq!(session.state(), LiveState::Evicted);
-    drop(blocker);
+    blocker
+}
+
+fn what_fails_to_come_back_is_not_lost(ground: &Ground) {
+    let farm = ground.farm(ByteSize::gib(8), Some(2));
+    let session = open(&farm, "python", LiveSpec { forks: true, ..small() });
+    run(&session, "x = 1");
+    let (snapshot, plain) = (session.snapshot_live().unwrap(), session.snapshot().unwrap());
+    run(&session, "x = 2");
+    session.evict().unwrap();
+    let is_refused = |snapshot| {
+        let failed = session.restore_to(snapshot).unwrap_err();
+        assert!(matches!(&failed, LiveError::Farm(FarmError::Full { .. })), "{failed}");
+        assert_eq!(session.state(), LiveState::Evicted);
+    };
+    // Beside one there is room for the copy, which must be live to be copied; beside two there is none.
+    let first = blocker(&farm);
+    is_refused(&snapshot);
+    let second = blocker(&farm);
+    is_refused(&plain);
+    drop((first, second));
     check(&session, "x", "2\n");
     session.restore_to(&snapshot).unwrap();
     check(&session, "x", "1\n");
+}
+
+fn who_is_gone_is_not_worked_for(ground: &Ground) {
+    let session = open(&ground.roomy(), "python", LiveSpec::default());
+    run(&session, "x = 1");
+    session.evict().unwrap();
+    let cancel = Cancel::new();
+    cancel.cancel();
+    for state in [LiveState::Evicted, LiveState::Ready] {
+        let failed = session.execute_until(&cancel, &LiveCell::new("x = 2"), &mut |_| None).unwrap_err();
+        assert!(matches!(failed, LiveError::Interrupted), "{failed}");
+        assert_eq!(session.state(), state);
+        check(&session, "x", "1\n");
+    }
 }
 
 fn a_history_that_was_taken_back_is_another(ground: &Ground) {
@@ -61,18 +94,21 @@ fn a_history_that_was_taken_back_is_another(ground: &Ground) {
 }
 
 fn a_replay_ends_as_the_first_run_or_not_at_all(ground: &Ground) {
-    let limits = Limits { wall_time: Duration::from_millis(200), ..Limits::default() };
-    let spec = LiveSpec { limits, ..LiveSpec::default() };
+    // Of the processor, which a cell that ends at once takes next to nothing of, however busy the machine is.
+    let cpu_time = Duration::from_millis(500);
+    let short = CellLimits { cpu_time, wall_time: ROOMY, ..CellLimits::from(&Limits::default()) };
     // Another session is another user.
     for (elsewhere, again) in [
         ("try:\n        while True: pass\n    except KeyboardInterrupt: pass", "exceeded the"),
         ("os._exit(3)", "its interpreter exited with code 3"),
         ("1 / 0", "it raised ZeroDivisionError"),
     ] {
-        let session = open(&ground.roomy(), "python", spec.clone());
+        let session = open(&ground.roomy(), "python", LiveSpec::default());
         run(&session, "import os; user = open('/proc/self/status').read().split('Uid:')[1].split()[0]");
         let user = text(&run(&session, "print(user)").stdout);
-        run(&session, &format!("if os.getuid() != {}:\n    {elsewhere}", user.trim()));
+        let source = format!("if os.getuid() != {}:\n    {elsewhere}", user.trim());
+        let cell = LiveCell { limits: Some(short.clone()), ..LiveCell::new(source) };
+        session.execute(&cell, &mut |_| None).unwrap();
         session.evict().unwrap();
         let failed = session.rehydrate().unwrap_err();
         assert!(matches!(&failed, LiveError::Diverged { cell: 2 | 3, .. }), "{failed}");
@@ -93,12 +129,15 @@ os.write(frame.f_locals['self'].channel.descriptor, b'done %d\\n%s' % (len(said)
 fn a_replay_has_the_limits_of_its_cells(ground: &Ground) {
     let limits = Limits { wall_time: Duration::from_millis(100), ..Limits::default() };
     let session = open(&ground.roomy(), "python", LiveSpec { limits, ..LiveSpec::default() });
-    let roomy = CellLimits { wall_time: Duration::from_secs(10), ..CellLimits::from(&Limits::default()) };
+    let roomy = CellLimits { wall_time: ROOMY, ..CellLimits::from(&Limits::default()) };
+    let run = |source: &str| {
+        let cell = LiveCell { limits: Some(roomy.clone()), ..LiveCell::new(source) };
+        text(&session.execute(&cell, &mut |_| None).unwrap().stdout)
+    };
     // More than four times what the session gives, and within what the cell is given.
-    let cell = LiveCell { limits: Some(roomy), ..LiveCell::new("import time; time.sleep(.6); x = 1") };
-    session.execute(&cell, &mut |_| None).unwrap();
+    run("import time; time.sleep(.6); x = 1");
     session.evict().unwrap();
-    check(&session, "x", "1\n");
+    assert_eq!(run("x"), "1\n");
 }
 
 fn nothing_is_written_under_an_open_database(ground: &Ground) {

@@ -1,4 +1,4 @@
-//! The hostile programs themselves. Each goes on until something stops it.
+//! The hostile programs themselves. Each goes on until something stops it, or has refused it for a while.
 
 use std::time::Duration;
 
@@ -17,8 +17,12 @@ const DISK: End = limit(LimitKind::DiskSpace);
 /// What ends programs that nothing else does.
 const SHORT: Duration = Duration::from_millis(400);
 
-/// What ends programs that must have met another limit by then, on a machine with ten programs for each processor.
-const LATE: Duration = Duration::from_millis(1500);
+/// What ends programs that must have met another limit by then, on a slow machine with ten programs for each processor. None
+/// waits for it: a second after the other limit they give up.
+const LATE: Duration = Duration::from_secs(20);
+
+/// What ends a program that says no more, on a machine on which its first word takes a while.
+const MUTE: Duration = Duration::from_secs(5);
 
 pub(super) const FORK_BOMB: Attack = Attack {
     limits: |limits| limits.wall_time = LATE,
@@ -27,11 +31,14 @@ pub(super) const FORK_BOMB: Attack = Attack {
     ..Attack::new(
         Python(
             "import os, time
-while True:
+refused = 0
+while refused < 100:
     try:
         os.fork()
     except OSError:
-        time.sleep(0.01)",
+        refused += 1
+        time.sleep(0.01)
+os._exit(1)",
         ),
         &[PROCESSES],
     )
@@ -39,16 +46,20 @@ while True:
 
 pub(super) const THREAD_BOMB: Attack = Attack {
     limits: |limits| limits.wall_time = LATE,
-    sampled: &[MEMORY, WALL],
+    // They may be seen too late, or not at all.
+    sampled: &[MEMORY, End::Exited(1)],
     ..Attack::new(
         Python(
-            "import threading, time
+            "import os, threading, time
 threading.stack_size(1 << 16)
-while True:
+refused = 0
+while refused < 100:
     try:
         threading.Thread(target=time.sleep, args=(60,)).start()
     except RuntimeError:
-        time.sleep(0.01)",
+        refused += 1
+        time.sleep(0.01)
+os._exit(1)",
         ),
         &[PROCESSES],
     )
@@ -170,7 +181,7 @@ pub(super) const SLEEPER: Attack =
     Attack { limits: |limits| limits.wall_time = SHORT, ..Attack::new(Shell("exec sleep 600"), &[WALL]) };
 
 pub(super) const SILENT: Attack = Attack {
-    limits: |limits| limits.idle_time = Some(SHORT),
+    limits: |limits| limits.idle_time = Some(MUTE),
     stdout: Some("said\n"),
     ..Attack::new(Shell("echo said; exec sleep 600"), &[limit(LimitKind::IdleTime)])
 };
@@ -182,7 +193,8 @@ pub(super) const STOPPED: Attack = Attack {
 
 pub(super) const ZOMBIES: Attack = Attack {
     limits: |limits| limits.wall_time = LATE,
-    sampled: &[WALL],
+    // What has ended may not be seen.
+    sampled: &[End::Exited(1)],
     ..Attack::new(
         Python(
             "import os, time
@@ -191,7 +203,8 @@ while True:
         if os.fork() == 0:
             os._exit(0)
     except OSError:
-        time.sleep(60)",
+        time.sleep(1)
+        os._exit(1)",
         ),
         &[PROCESSES],
     )

@@ -19,7 +19,8 @@ const SLOTS_OF_ROOT: &str = "/var/lib/rollcage";
 const MOUNT_POINT: &str = "root";
 /// The uids of blocks, one range after the other.
 const FIRST_UID: u32 = 0x7000_0000;
-const UIDS_PER_BLOCK: u32 = 512;
+/// Those of slots, of fork servers, and of the slots of 32 banks of sessions; see the sandbox's `lease.rs`.
+const UIDS_PER_BLOCK: u32 = 512 + 2 + 32 * 512;
 
 /// What is known of them.
 #[derive(Debug)]
