@@ -7,6 +7,7 @@
 #![expect(unsafe_code, reason = "starts a process that shares this one's memory")]
 
 use core::ffi::c_void;
+use core::sync::atomic::{AtomicI32, Ordering};
 use std::io::IoSliceMut;
 use std::mem::MaybeUninit;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -104,8 +105,9 @@ impl BranchGround<'_> {
         let stack = region.stack(0).map_err(first)?;
         // Only children of this thread are in it.
         move_into_thread_name_spaces(self.init, ThreadNameSpaceType::PROCESS_ID).map_err(first)?;
-        let argument = core::ptr::from_ref(self).cast_mut().cast::<c_void>();
-        // SAFETY: the stack is new; this thread, and with it `self`, waits until the process has ended.
+        let giving = Giving { ground: self, errno: AtomicI32::new(0) };
+        let argument = core::ptr::from_ref(&giving).cast_mut().cast::<c_void>();
+        // SAFETY: the stack is new; this thread, and with it `giving`, waits until the process has ended.
         let spawned = unsafe { spawn_sharing_memory(0, None, Caller::WaitsForExec, stack, give, argument) };
         let back =
             move_into_thread_name_spaces(std::os::fd::AsFd::as_fd(&own), ThreadNameSpaceType::PROCESS_ID);
@@ -116,10 +118,29 @@ impl BranchGround<'_> {
         let code = status.map_err(first)?.and_then(|(_pid, status)| status.exit_status()).unwrap_or(-1);
         match usize::try_from(code) {
             Ok(0) => Ok(()),
-            // The step in the upper bits would not fit with an errno: the step says enough.
-            Ok(step) => Err((STEPS.get(step).copied().unwrap_or(STEPS[0]), Errno::PERM)),
+            Ok(step) => {
+                let errno = Errno::from_raw_os_error(giving.errno.load(Ordering::Relaxed));
+                Err((STEPS.get(step).copied().unwrap_or(STEPS[0]), errno))
+            }
             Err(_signal) => Err((STEPS[0], Errno::SRCH)),
         }
+    }
+
+    /// In the process of its own. What comes back is the step that failed, by its place in [`STEPS`].
+    fn give(&self) -> Result<(), (i32, Errno)> {
+        let at = |step| move |errno| (step, errno);
+        let proc = self.make_proc().map_err(at(1))?;
+        move_into_thread_name_spaces(self.init, ThreadNameSpaceType::MOUNT).map_err(at(2))?;
+        attach(std::os::fd::AsFd::as_fd(&proc), c"/proc").map_err(at(3))?;
+        attach(self.work, c"/ws/work").and_then(|()| attach(self.tmp, c"/ws/tmp")).map_err(at(4))?;
+        move_into_thread_name_spaces(self.trunk, ThreadNameSpaceType::USER).map_err(at(5))?;
+        quotas::bound_branches(self.sys).map_err(at(6))?;
+        self.map_user().map_err(at(7))?;
+        if self.forbids_other_kinds {
+            move_into_thread_name_spaces(self.init, ThreadNameSpaceType::USER).map_err(at(8))?;
+            quotas::forbid_other_kinds(self.sys).map_err(at(9))?;
+        }
+        Ok(())
     }
 
     fn make_proc(&self) -> Result<OwnedFd, Errno> {
@@ -149,37 +170,22 @@ fn attach(mount: BorrowedFd<'_>, target: &core::ffi::CStr) -> Result<(), Errno> 
     move_mount(mount, c"", CWD, target, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
 }
 
+/// What the process that gives it is passed.
+struct Giving<'a> {
+    ground: &'a BranchGround<'a>,
+    /// Why the step failed that its exit code counts.
+    errno: AtomicI32,
+}
+
 /// The process that gives it. Its exit code is the step that failed, or 0.
 unsafe extern "C" fn give(argument: *mut c_void) -> ! {
-    // SAFETY: `furnish` passes itself, and waits.
-    let ground = unsafe { &*argument.cast_const().cast::<BranchGround<'_>>() };
-    let Ok(proc) = ground.make_proc() else { exit(1) };
-    if move_into_thread_name_spaces(ground.init, ThreadNameSpaceType::MOUNT).is_err() {
-        exit(2)
+    // SAFETY: `furnish` passes this, and waits.
+    let giving = unsafe { &*argument.cast_const().cast::<Giving<'_>>() };
+    match giving.ground.give() {
+        Ok(()) => exit(0),
+        Err((step, errno)) => {
+            giving.errno.store(errno.raw_os_error(), Ordering::Relaxed);
+            exit(step)
+        }
     }
-    if attach(std::os::fd::AsFd::as_fd(&proc), c"/proc").is_err() {
-        exit(3)
-    }
-    if attach(ground.work, c"/ws/work").and_then(|()| attach(ground.tmp, c"/ws/tmp")).is_err() {
-        exit(4)
-    }
-    if move_into_thread_name_spaces(ground.trunk, ThreadNameSpaceType::USER).is_err() {
-        exit(5)
-    }
-    if quotas::bound_branches(ground.sys).is_err() {
-        exit(6)
-    }
-    if ground.map_user().is_err() {
-        exit(7)
-    }
-    if !ground.forbids_other_kinds {
-        exit(0)
-    }
-    if move_into_thread_name_spaces(ground.init, ThreadNameSpaceType::USER).is_err() {
-        exit(8)
-    }
-    if quotas::forbid_other_kinds(ground.sys).is_err() {
-        exit(9)
-    }
-    exit(0)
 }

@@ -43,6 +43,6 @@ pub use rollcage_guest::{PREPARED_PATH, Stage, main_if_asked as launcher_main_if
 pub use rollcage_sys::heap::limit_heaps;
 pub use session::{
     AllFiles, BankError, Branches, Interrupts, ListedFile, Message, NotBranched, Origin, SessionBank,
-    SessionCage, SessionFileError, Turn, TurnEnd, TurnLimits, TurnOutcome, TurnUsage, swap_free,
+    SessionCage, SessionFileError, Turn, TurnEnd, TurnError, TurnLimits, TurnOutcome, TurnUsage, swap_free,
 };
 pub use spare::{Spare, SpareError, SpareSpec};

@@ -3,12 +3,12 @@
 //! Owns the running of one request, warm where that can be, and that a host whose launcher is gone is replaced by another. Where the cages of a
 //! language are, and how many run at once, is the engine's.
 
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use rollcage_language::Language;
 use rollcage_sandbox::{Cancel, Host, HostConfig, HostError, SandboxError};
-use rollcage_session::live::{Farm, FarmConfig, FarmError};
+use rollcage_session::live::{Farm, FarmBudget, FarmError};
 use rollcage_types::{ExecOutcome, ExecRequest, IsolationLevel};
 use rollcage_warm::{Bounds, Pool};
 use tokio::sync::Semaphore;
@@ -41,6 +41,8 @@ pub(super) struct Started {
     warm: Option<Bounds>,
     pub(super) disk_cache: Option<Arc<DiskCache>>,
     pool: RwLock<Arc<Pool>>,
+    /// What the live sessions of all hosts of the engine may take together.
+    pub(super) live_budget: Arc<OnceLock<FarmBudget>>,
     /// For live sessions; `None` until the first is asked for.
     farm: Mutex<Option<OpenedFarm>>,
     pub(super) compile_cache: CompileCache,
@@ -52,10 +54,12 @@ impl Started {
         config: HostConfig,
         warm: Option<Bounds>,
         disk_cache: Option<Arc<DiskCache>>,
+        live_budget: Arc<OnceLock<FarmBudget>>,
     ) -> Result<Arc<Self>, HostError> {
         let pool = RwLock::new(Arc::new(Pool::new(Arc::new(Host::start(&config)?), warm)));
         let farm = Mutex::default();
-        Ok(Arc::new(Self { config, warm, disk_cache, pool, farm, compile_cache: CompileCache::default() }))
+        let compile_cache = CompileCache::default();
+        Ok(Arc::new(Self { config, warm, disk_cache, pool, live_budget, farm, compile_cache }))
     }
 
     /// The host as it is now.
@@ -77,13 +81,9 @@ impl Started {
         let made =
             tempfile::Builder::new().prefix("rollcage-sessions-").tempdir().map_err(FarmError::Directory);
         let made = made.and_then(|directory| {
-            let config = FarmConfig {
-                memory: None,
-                live_max: None,
-                directory: directory.path().to_owned(),
-                idle: Some(IDLE),
-            };
-            Ok(OpenedFarm { farm: Farm::new(host, config)?, _directory: directory })
+            let budget = self.live_budget.get_or_init(|| FarmBudget::new(None, None, &host)).clone();
+            let farm = Farm::within(budget, host, directory.path().to_owned(), Some(IDLE))?;
+            Ok(OpenedFarm { farm, _directory: directory })
         });
         match made {
             Ok(made) => Some(opened.insert(made).farm.clone()),

@@ -91,7 +91,8 @@ struct Shared {
 impl Engine {
     /// Starts a host. Those on roots that languages have of their own are started when they are first needed.
     pub fn start(config: EngineConfig) -> Result<Self, HostError> {
-        let first = Started::start(config.host.clone(), config.warm, config.disk_cache.clone())?;
+        let (host, disk_cache) = (config.host.clone(), config.disk_cache.clone());
+        let first = Started::start(host, config.warm, disk_cache, Arc::default())?;
         let permits = Arc::new(Semaphore::new(first.host().slots()));
         let (others, toolchains) = (Mutex::default(), Mutex::default());
         let shared = Arc::new(Shared { config, permits, first, others, toolchains });
@@ -129,7 +130,7 @@ impl Engine {
                     let mut others = shared.others.lock().expect("nothing panics while it holds the lock");
                     Arc::clone(others.entry(root.clone()).or_default())
                 };
-                let start = || start_on(&shared.config, &root, language);
+                let start = || start_on(&shared.config, &shared.first, &root, language);
                 Arc::clone(started.get_or_try_init(start).await?)
             }
         };
@@ -201,12 +202,13 @@ pub fn root_tree(
 /// Starts a host like the first on another root. Starting waits for other processes.
 async fn start_on(
     config: &EngineConfig,
+    first: &Started,
     root: &Path,
     language: &Language,
 ) -> Result<Arc<Started>, ToolchainError> {
     let host = HostConfig { tree: RootTree::Directory(root.to_owned()), ..config.host.clone() };
-    let (warm, disk_cache) = (config.warm, config.disk_cache.clone());
-    let started = tokio::task::spawn_blocking(move || Started::start(host, warm, disk_cache));
+    let (warm, disk_cache, budget) = (config.warm, config.disk_cache.clone(), Arc::clone(&first.live_budget));
+    let started = tokio::task::spawn_blocking(move || Started::start(host, warm, disk_cache, budget));
     let started = match started.await {
         Ok(started) => started,
         Err(failed) if failed.is_panic() => std::panic::resume_unwind(failed.into_panic()),

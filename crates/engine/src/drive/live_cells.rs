@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use rollcage_language::Language;
 use rollcage_rollout::{CellResult, SessionState};
-use rollcage_sandbox::BankError;
+use rollcage_sandbox::{BankError, Cancel};
 use rollcage_session::live::{
     Farm, FarmError, LiveCell, LiveError, LiveOutcome, LiveSession, LiveSpec, LiveState,
 };
@@ -75,12 +75,13 @@ impl LiveConversation {
         };
         let session = engine.blocking(spent, opening).await?;
         self.session = Some(session.clone());
-        let guard = InterruptOnDrop(session.clone());
+        let cancel = Cancel::new();
+        let guard = CancelOnDrop(cancel.clone());
         let running = move || {
             if matches!(session.state(), LiveState::Poisoned(_)) {
-                session.restore()?;
+                session.restore_until(&cancel)?;
             }
-            session.execute(&cell, &mut |_prompt| None)
+            session.execute_until(&cancel, &cell, &mut |_prompt| None)
         };
         let outcome = engine.blocking(spent, running).await;
         drop(guard);
@@ -107,12 +108,12 @@ fn open(
     }
 }
 
-/// Interrupts a cell when whoever waits for it is gone. After the cell it does nothing.
-struct InterruptOnDrop(LiveSession);
+/// Interrupts a cell, and whatever comes before it, when whoever waits for it is gone. After the cell it does nothing.
+struct CancelOnDrop(Cancel);
 
-impl Drop for InterruptOnDrop {
+impl Drop for CancelOnDrop {
     fn drop(&mut self) {
-        self.0.interrupt();
+        self.0.cancel();
     }
 }
 

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use rollcage_types::{ByteSize, Limits};
 use rustix::fs::OFlags;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::file::GroupFile;
 use super::{Account, Counters, GroupError, Hierarchy, SlotCgroup, Start, v2};
@@ -79,9 +80,27 @@ impl RestingGroup {
         GroupFile::open(&self.members().join("pids.current"), READ)?.number()
     }
 
-    /// Forks that were refused in it, ever.
-    pub(crate) fn forks_refused(&self) -> Result<u64, GroupError> {
+    /// Whether a fork was refused in it since it began, or since [`Self::forget_refusals`].
+    pub(crate) fn has_refused_forks(&self) -> Result<bool, GroupError> {
+        Ok(self.forks_refused()? > self.start.counters.forks_refused)
+    }
+
+    fn forks_refused(&self) -> Result<u64, GroupError> {
         GroupFile::open(&self.members().join("pids.events"), READ)?.keyed_number("max")
+    }
+
+    /// What was refused so far says nothing of what comes.
+    pub(crate) fn forget_refusals(&mut self) -> Result<(), GroupError> {
+        let (file, tells_own) = match &self.hierarchy {
+            Hierarchy::V1(roots) => (roots.memory.join(&self.name).join("memory.oom_control"), false),
+            Hierarchy::V2(root) => (root.group.join(&self.name).join("memory.events"), true),
+        };
+        let events = GroupFile::open(&file, READ)?;
+        let counters = &mut self.start.counters;
+        counters.oom_kills = events.keyed_number("oom_kill")?;
+        counters.own_ooms = tells_own.then(|| events.keyed_number("oom")).transpose()?;
+        self.start.counters.forks_refused = self.forks_refused()?;
+        Ok(())
     }
 
     /// Its processes at this moment, as this process numbers them.
@@ -105,13 +124,36 @@ impl RestingGroup {
             if members.is_empty() || waited > patience {
                 return Ok(());
             }
-            for member in members.iter().filter_map(|member| Pid::from_raw(i32::try_from(*member).ok()?)) {
-                // It ended meanwhile.
-                let _sent = kill_process(member, Signal::KILL);
-            }
+            self.signal(&members, Signal::KILL)?;
             std::thread::sleep(PAUSE);
             waited += PAUSE;
         }
+    }
+
+    /// Sends a signal to those of `processes` that are in it, and to nobody else, whatever the numbers mean by now.
+    pub(crate) fn signal(&self, processes: &[u32], signal: Signal) -> Result<(), GroupError> {
+        /// Held open at once.
+        const HANDLES: usize = 64;
+        for some in processes.chunks(HANDLES) {
+            let handles = some.iter().filter_map(|process| {
+                let pid = i32::try_from(*process).ok().and_then(Pid::from_raw)?;
+                Some((*process, pidfd_open(pid, PidfdFlags::empty()).ok()?))
+            });
+            let handles: Vec<_> = handles.collect();
+            // Whoever has a number that is in the group now is the one that was opened, or that one is gone.
+            let members = self.processes_now()?;
+            for (process, handle) in handles.iter().filter(|(process, _)| members.contains(process)) {
+                match pidfd_send_signal(handle, signal) {
+                    // It ended by itself in the meantime.
+                    Ok(()) | Err(Errno::SRCH) => {}
+                    Err(errno) => {
+                        let path = PathBuf::from(format!("/proc/{process}"));
+                        return Err(GroupError::new("send a signal to", &path, errno));
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Removes it if nobody is left in it.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rollcage_types::{ByteSize, ExecRequest, IsolationLevel, Start};
+use rollcage_types::{ExecRequest, IsolationLevel, Start};
 
 use crate::cancel::Cancel;
 use crate::cgroup::RestingGroup;
@@ -167,23 +167,14 @@ impl SessionBank {
         cage
     }
 
-    /// Slots.
-    pub const fn slots(&self) -> usize {
-        self.slots
+    /// Whether no session has a slot.
+    pub fn is_unused(&self) -> bool {
+        self.free() == self.slots
     }
 
     /// Slots that no session has.
     pub fn free(&self) -> usize {
         self.berths().len()
-    }
-
-    /// Memory charged to the interpreter that is copied, its waiting copies, and what the kernel holds for sessions in its
-    /// name.
-    pub fn memory(&self) -> Option<ByteSize> {
-        match &self.maker {
-            Maker::Copies(server) => server.memory(),
-            Maker::Executed(_) => None,
-        }
     }
 
     /// Whether it can still make cages.

@@ -158,7 +158,9 @@ impl SessionCage {
         }
         drop(open_group);
         self.check_alone(waiting)?;
+        // The trunk has done its part, and goes on whatever becomes of this.
         self.let_go(init, depth, ends, own_group, workspace)
+            .or_else(|error| not_branched(format!("the copy did not come up: {error}")))
     }
 
     /// Lets the branch have its copy made, and hears that it is there.
@@ -198,6 +200,7 @@ impl SessionCage {
             file_owner: self.file_owner,
             file_user: self.file_user,
             limits: self.limits.clone(),
+            cpu_seen: Duration::ZERO,
             ended: None,
         }))
     }
@@ -215,8 +218,13 @@ impl SessionCage {
         let _one_at_a_time = bank.branching.lock().unwrap_or_else(PoisonError::into_inner);
         let deadline = Deadline::from_now();
         let [socket, output, error] = theirs.each_ref().map(OwnedFd::as_fd);
-        send_arrivals(self.channel.fd(), [socket, output, error, init])
-            .map_err(system("speak to the session"))?;
+        // A trunk that reads its socket has room for them there.
+        while let Err(errno) = send_arrivals(self.channel.fd(), [socket, output, error, init]) {
+            if errno != Errno::AGAIN {
+                return Err(system("speak to the session")(errno));
+            }
+            deadline.poll(&mut [PollFd::from_borrowed_fd(self.channel.fd(), PollFlags::OUT)])?;
+        }
         drop(theirs);
         if let Some(reason) = self.let_clone(asks, deadline)? {
             return Ok(Clone::Refused(reason));
@@ -334,7 +342,8 @@ fn send_arrivals(socket: BorrowedFd<'_>, descriptors: [BorrowedFd<'_>; ARRIVALS]
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(ARRIVALS))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
     let _fits = ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
-    sendmsg(socket, &[IoSlice::new(b"+")], &mut ancillary, SendFlags::NOSIGNAL).map(|_sent| ())
+    let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+    sendmsg(socket, &[IoSlice::new(b"+")], &mut ancillary, flags).map(|_sent| ())
 }
 
 /// What the inits of branches execute, as a file that nobody can change.

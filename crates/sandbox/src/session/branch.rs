@@ -119,6 +119,9 @@ impl SessionCage {
         let deadline = Deadline::from_now();
         self.channel.queue(b"branch 0 0 0\n");
         self.channel.flush().map_err(system("speak to the session"))?;
+        if self.channel.has_more() {
+            return Err(SandboxError::Agent { message: "it does not read what it is told".to_owned() });
+        }
         // While the interpreter looks at itself.
         let provisions = self.provide(place, sys, depth);
         let word = await_word(&mut self.channel, &[BRANCHING, REFUSED], deadline)?

@@ -94,11 +94,15 @@ pub struct SessionCage {
     pub(super) file_owner: Option<u32>,
     /// Who touches them there, where that is not ourselves.
     pub(super) file_user: Option<u32>,
+    /// Of all its cells together. What is waited for its opening is not one of them.
     pub(super) limits: Limits,
+    /// Processor time that was used in its group when it was last looked at.
+    pub(super) cpu_seen: Duration,
     pub(super) ended: Option<Termination>,
 }
 
 impl SessionCage {
+    /// The wall time of the request is what its agent has to come up.
     pub(super) fn open(
         bank: &Arc<SessionBank>,
         berth: Berth,
@@ -113,6 +117,7 @@ impl SessionCage {
         cage.channel.queue(greeting);
         cage.channel.flush().map_err(system("speak to the session"))?;
         cage.await_ready(request)?;
+        cage.cpu_seen = cage.group.cpu().map_err(group)?;
         Ok(cage)
     }
 
@@ -148,19 +153,9 @@ impl SessionCage {
         SandboxError::Agent { message }
     }
 
-    /// Its limits: those of all its cells together.
-    pub const fn limits(&self) -> &Limits {
-        &self.limits
-    }
-
     /// How the interpreter ended, once it has.
     pub const fn ended(&self) -> Option<Termination> {
         self.ended
-    }
-
-    /// The bank that it is of.
-    pub fn bank(&self) -> &Arc<SessionBank> {
-        &self.family.bank
     }
 
     /// Memory charged to it at this moment. What the kernel holds for it in its interpreter's name is not in it.
@@ -175,6 +170,30 @@ impl SessionCage {
             Standing::Trunk => now,
             Standing::Branch { .. } => now.saturating_sub(1),
         })
+    }
+
+    /// Its processes at this moment, without the init of a branch.
+    pub fn processes(&self) -> Result<usize, SandboxError> {
+        let now = self.group.processes_now().map_err(group)?.len();
+        Ok(match self.standing {
+            Standing::Trunk => now,
+            Standing::Branch { .. } => now.saturating_sub(1),
+        })
+    }
+
+    /// Processor time used since its last turn.
+    pub fn cpu_time_since(&self) -> Result<Duration, SandboxError> {
+        Ok(self.group.cpu().map_err(group)?.saturating_sub(self.cpu_seen))
+    }
+
+    /// Descriptors that it holds open in this process.
+    pub fn descriptors(&self) -> u64 {
+        // Its socket, its streams and its workspace; then the seat, or the init and the interpreter.
+        let own = match self.standing {
+            Standing::Trunk => 5,
+            Standing::Branch { .. } => 6,
+        };
+        own + u64::from(self.temporary.is_some())
     }
 
     /// Waits for the launcher's end, a report, output, a message, room for what waits to be written, or any of `others`.
@@ -318,7 +337,9 @@ impl Furnished {
             written: self.written,
             file_owner: self.file_owner,
             file_user: self.file_user,
-            limits: request.limits.clone(),
+            // It may live as long as it likes.
+            limits: Limits { wall_time: Duration::MAX, ..request.limits.clone() },
+            cpu_seen: Duration::ZERO,
             ended: None,
         }
     }

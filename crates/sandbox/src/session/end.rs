@@ -18,8 +18,10 @@ use crate::outcome::{self, Ending, Evidence, Killed};
 use crate::seat::{CAGE_WAIT, Seat};
 use crate::session::cage::{SessionCage, Standing, group};
 
-/// Until the init of a branch has waited for an interpreter that has ended.
-const REAPED_WAIT: Duration = Duration::from_millis(20);
+/// Until the init of a branch has waited for an interpreter that has ended, unless the machine is very busy.
+const REAPED_SOON: Duration = Duration::from_millis(20);
+/// Between two looks from then on.
+const LOOK_PAUSE: Duration = Duration::from_millis(1);
 
 /// How long a cage may take to come to its end.
 pub(super) const END_WAIT: Duration = CAGE_WAIT;
@@ -27,20 +29,30 @@ pub(super) const END_WAIT: Duration = CAGE_WAIT;
 impl SessionCage {
     /// How the interpreter ended, if it has.
     pub(super) fn hear(&mut self, request: Option<&ExecRequest>) -> Result<Option<Ended>, SandboxError> {
-        let Standing::Branch { own, end, .. } = &mut self.standing else {
+        let Standing::Branch { init, own, end, .. } = &mut self.standing else {
             return self.family.with_seat(|seat| hear_from(seat, request));
         };
         if !is_readable(own, Duration::ZERO)? {
             return Ok(None);
         }
         // Once its init has waited for it, which does nothing else; before Linux 6.15 the init says so.
-        let began = *end.since.get_or_insert_with(Instant::now);
-        let status = pidfd::exit_status(own.as_fd()).or(end.told);
-        if status.is_none() && began.elapsed() < REAPED_WAIT {
+        let waited = end.since.get_or_insert_with(Instant::now).elapsed();
+        if let Some(status) = pidfd::exit_status(own.as_fd()).or(end.told) {
+            return Ok(Some(Ended { status, ..Ended::default() }));
+        }
+        if waited < REAPED_SOON {
             std::thread::yield_now();
             return Ok(None);
         }
-        Ok(Some(Ended { status: status.unwrap_or(libc::SIGKILL), ..Ended::default() }))
+        // With its init, which the kernel may have killed, everything in its namespace is killed.
+        if is_readable(&init.pidfd, Duration::ZERO)? {
+            return Ok(Some(Ended { status: libc::SIGKILL, ..Ended::default() }));
+        }
+        if waited > END_WAIT {
+            return Err(system("learn how a branch ended")(Errno::TIMEDOUT));
+        }
+        std::thread::sleep(LOOK_PAUSE);
+        Ok(None)
     }
 
     /// Takes note of what the init of a branch says; nobody else is believed to speak of this interpreter.

@@ -26,4 +26,4 @@ pub use cage::SessionCage;
 pub use channel::Message;
 pub use files::{AllFiles, ListedFile, SessionFileError};
 pub use park::swap_free;
-pub use turn::{Interrupts, Turn, TurnEnd, TurnLimits, TurnOutcome, TurnUsage};
+pub use turn::{Interrupts, Turn, TurnEnd, TurnError, TurnLimits, TurnOutcome, TurnUsage};

@@ -10,8 +10,7 @@ use std::time::Duration;
 use rollcage_guest::protocol::Ended;
 use rollcage_types::{ByteSize, CapturePlan, Captured, LimitKind, Termination};
 use rustix::event::{EventfdFlags, eventfd};
-use rustix::io::Errno;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::cancel::Cancel;
@@ -27,6 +26,8 @@ use crate::session::end::END_WAIT;
 
 /// What ends a turn.
 const DONE: &str = "done";
+/// Bytes of what is said of that. An agent that says more has been tampered with, and is heard to say nothing.
+const ENDING_MAX: usize = 256;
 /// What the init of a branch says of a process.
 const ENDED: &str = "ended";
 /// What asks for a line of input.
@@ -91,11 +92,30 @@ pub enum TurnEnd {
     Lost(&'static str),
 }
 
+/// Why a turn has no outcome.
+#[derive(Debug)]
+pub enum TurnError {
+    /// The agent was told nothing: the session is as it was.
+    NotBegun(SandboxError),
+    /// Nothing is known of the session any more.
+    CutOff(SandboxError),
+}
+
+impl TurnError {
+    /// What happened, whenever it did.
+    pub fn into_inner(self) -> SandboxError {
+        let (Self::NotBegun(error) | Self::CutOff(error)) = self;
+        error
+    }
+}
+
 /// What a turn used, as the kernel counts it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TurnUsage {
     /// Processor time of all processes of the session.
     pub cpu_time: Duration,
+    /// What they had used since the turn before.
+    pub cpu_time_between: Duration,
     /// Time on the clock, but for that spent waiting for answers.
     pub wall_time: Duration,
     /// Bytes of output.
@@ -129,7 +149,7 @@ fn now() -> Duration {
 /// A turn in progress.
 struct Progress {
     cpu_before: Duration,
-    forks_refused_before: u64,
+    cpu_between: Duration,
     started: Duration,
     heard: Duration,
     look_at: Duration,
@@ -152,22 +172,34 @@ impl SessionCage {
         turn: &Turn<'_>,
         cancel: &Cancel,
         answer: &mut dyn FnMut(&[u8]) -> Vec<u8>,
-    ) -> Result<TurnOutcome, SandboxError> {
+    ) -> Result<TurnOutcome, TurnError> {
         assert!(self.ended().is_none(), "a session that has ended is given no cell");
+        let cpu_before = self.group.cpu().map_err(group).map_err(TurnError::NotBegun)?;
+        // One that was cancelled already is interrupted at once.
+        let counter = u32::from(cancel.is_cancelled());
+        let waker = eventfd(counter, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map(Arc::new);
+        let waker = waker.map_err(system("create an eventfd")).map_err(TurnError::NotBegun)?;
+        self.carry_out(turn, cpu_before, &waker, cancel, answer).map_err(TurnError::CutOff)
+    }
+
+    fn carry_out(
+        &mut self,
+        turn: &Turn<'_>,
+        cpu_before: Duration,
+        waker: &Arc<OwnedFd>,
+        cancel: &Cancel,
+        answer: &mut dyn FnMut(&[u8]) -> Vec<u8>,
+    ) -> Result<TurnOutcome, SandboxError> {
         let mut buffer = vec![0; CHUNK];
         for stream in [&mut self.stdout, &mut self.stderr] {
             stream.keep(&turn.capture);
         }
-        let cpu_before = self.group.cpu().map_err(group)?;
-        let forks_refused_before = self.group.forks_refused().map_err(group)?;
-        let waker = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map(Arc::new);
-        let waker = waker.map_err(system("create an eventfd"))?;
-        let watch = cancel.watch(&waker);
+        let watch = cancel.watch(waker);
         self.channel.queue(turn.order);
         let started = now();
         let mut progress = Progress {
             cpu_before,
-            forks_refused_before,
+            cpu_between: cpu_before.saturating_sub(self.cpu_seen),
             started,
             heard: started,
             // With every processor busy.
@@ -180,7 +212,7 @@ impl SessionCage {
         };
         let result = loop {
             self.channel.flush().map_err(system("speak to the session"))?;
-            if let Some(end) = self.step(turn, &mut progress, &waker, cancel, &mut buffer, answer)? {
+            if let Some(end) = self.step(turn, &mut progress, waker, cancel, &mut buffer, answer)? {
                 break end;
             }
         };
@@ -213,6 +245,7 @@ impl SessionCage {
                 Ok(Some(message)) if message.kind == DONE => {
                     let mine = format!("{} ", turn.number);
                     if let Some(content) = message.content.strip_prefix(mine.as_bytes()) {
+                        let content = if content.len() > ENDING_MAX { &[] } else { content };
                         return Ok(Some(TurnEnd::Done(content.to_vec())));
                     }
                 }
@@ -300,7 +333,7 @@ impl SessionCage {
             return self.note_end(None, Some(why)).map(|end| Some(TurnEnd::Ended(end)));
         }
         let why = match self.limit_reached(turn, progress)? {
-            Some(limit) => Killed::Limit(self.behind(limit, progress)?),
+            Some(limit) => Killed::Limit(self.behind(limit)?),
             None if cancel.is_cancelled() => Killed::Cancelled,
             None => return Ok(None),
         };
@@ -334,28 +367,19 @@ impl SessionCage {
     }
 
     /// The most specific of the limits that a cell has met: one that waits for processes that it may not have runs into its time.
-    fn behind(&self, limit: LimitKind, progress: &Progress) -> Result<LimitKind, SandboxError> {
-        let are_refused = self.group.forks_refused().map_err(group)? > progress.forks_refused_before;
+    fn behind(&self, limit: LimitKind) -> Result<LimitKind, SandboxError> {
+        let are_refused = self.group.has_refused_forks().map_err(group)?;
         let account = are_refused.then(|| self.group.account(&self.limits)).transpose().map_err(group)?;
         let is_own = account.is_some_and(|account| account.forks_refused == Refusals::ByOwnLimit);
         Ok(if is_own { LimitKind::Processes } else { limit })
     }
 
-    /// Sends SIGINT, to processes of the session's group and no others, whatever the numbers mean by now.
     fn interrupt(&self, whom: Interrupts) -> Result<(), SandboxError> {
-        let members = self.group.processes_now().map_err(group)?;
-        let speaker = self.channel.speaker();
-        let is_meant = |process: &&u32| whom == Interrupts::Everything || Some(**process) == speaker;
-        for process in members.iter().filter(is_meant) {
-            if let Some(pid) = i32::try_from(*process).ok().and_then(Pid::from_raw) {
-                match kill_process(pid, Signal::INT) {
-                    // It ended by itself in the meantime.
-                    Ok(()) | Err(Errno::SRCH) => {}
-                    Err(errno) => return Err(system("interrupt the session")(errno)),
-                }
-            }
-        }
-        Ok(())
+        let meant = match whom {
+            Interrupts::Everything => self.group.processes_now().map_err(group)?,
+            Interrupts::Interpreter => self.channel.speaker().into_iter().collect(),
+        };
+        self.group.signal(&meant, Signal::INT).map_err(group)
     }
 
     fn finish(
@@ -372,9 +396,15 @@ impl SessionCage {
             stream.drain(buffer, bound).map_err(system("read the session's output"))?;
         }
         let cpu = self.group.cpu().map_err(group)?;
+        if matches!(end, TurnEnd::Done(_)) {
+            // The next cell is not to blame for what this one was refused, and lived with.
+            self.group.forget_refusals().map_err(group)?;
+        }
+        self.cpu_seen = cpu;
         let (stdout, stderr) = (self.stdout.take(), self.stderr.take());
         let usage = TurnUsage {
             cpu_time: cpu.saturating_sub(progress.cpu_before),
+            cpu_time_between: progress.cpu_between,
             wall_time: ended_at.saturating_sub(progress.started),
             output: ByteSize::bytes(stdout.bytes_total + stderr.bytes_total),
         };

@@ -21,17 +21,30 @@ const HASH_SEED: (&str, &str) = ("PYTHONHASHSEED", "0");
 /// What comes behind a preload of Python.
 const EXERCISE: &str = include_str!("../agents/exercise.py");
 
+/// What runs in a session of which no cell is the cause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tasks {
+    /// The interpreter, which has one thread and can be copied.
+    One,
+    /// A runtime with threads of its own.
+    Threads,
+    /// A server, which makes processes as it likes.
+    Server,
+}
+
 /// An agent.
 #[derive(Clone, Debug)]
 pub(super) struct Agent {
     argv: Vec<String>,
     /// Where it is no argument.
     file: Option<FileEntry>,
-    /// Whether one interpreter is copied for each session.
-    pub(super) is_copied: bool,
+    /// Of one task one interpreter is copied for each session.
+    pub(super) tasks: Tasks,
     executable: Option<String>,
     /// Who hears an interrupt.
     pub(super) interrupts: Interrupts,
+    /// Whether a text that it runs has no NULs.
+    leaves_out_nuls: bool,
 }
 
 const PYTHON: &str = concat!(
@@ -59,32 +72,36 @@ impl Agent {
     pub(super) fn of(language: &Language) -> Result<Self, FarmError> {
         let own = |argv: Vec<String>, interrupts| {
             let executable = language.fork_recipe().and_then(|recipe| recipe.executable.clone());
-            Self { argv, file: None, is_copied: true, executable, interrupts }
+            Self { argv, file: None, tasks: Tasks::One, executable, interrupts, leaves_out_nuls: false }
         };
         // In the host's Python, whatever the language is run by.
-        let of_database = |agent: &str, is_copied| {
+        let of_database = |agent: &str, tasks| {
             let argv = ["python3", "-B", OPTION, agent].map(str::to_owned).to_vec();
-            Self { is_copied, executable: None, ..own(argv, Interrupts::Interpreter) }
+            Self { tasks, executable: None, ..own(argv, Interrupts::Interpreter) }
         };
         Ok(match (language.session, &language.session_recipe) {
             (Some(SessionKind::Python), _) => {
                 own(instead_of_source(language, PYTHON), Interrupts::Interpreter)
             }
             // Children in the foreground first of all, for which bash waits.
-            (Some(SessionKind::Bash), _) => own(instead_of_source(language, BASH), Interrupts::Everything),
-            (Some(SessionKind::Sqlite), _) => of_database(of_database!("sqlite.py"), true),
+            (Some(SessionKind::Bash), _) => Self {
+                leaves_out_nuls: true,
+                ..own(instead_of_source(language, BASH), Interrupts::Everything)
+            },
+            (Some(SessionKind::Sqlite), _) => of_database(of_database!("sqlite.py"), Tasks::One),
             // Its library has a thread as soon as it is loaded.
-            (Some(SessionKind::DuckDb), _) => of_database(of_database!("duckdb.py"), false),
-            (Some(SessionKind::PostgreSql), _) => of_database(of_database!("postgresql.py"), false),
+            (Some(SessionKind::DuckDb), _) => of_database(of_database!("duckdb.py"), Tasks::Threads),
+            (Some(SessionKind::PostgreSql), _) => of_database(of_database!("postgresql.py"), Tasks::Server),
             (Some(SessionKind::Recipe), Some(recipe)) => Self {
                 argv: recipe.argv(),
                 file: recipe.file.clone().map(|path| FileEntry::new(path, recipe.agent.as_bytes())),
-                is_copied: recipe.is_copied,
+                tasks: if recipe.is_copied { Tasks::One } else { Tasks::Threads },
                 executable: recipe.executable.clone(),
                 interrupts: match recipe.interrupts {
                     SessionInterrupts::Interpreter => Interrupts::Interpreter,
                     SessionInterrupts::Everything => Interrupts::Everything,
                 },
+                leaves_out_nuls: false,
             },
             (Some(SessionKind::Recipe) | None, _) => {
                 return Err(FarmError::NoAgent { language: language.name.clone() });
@@ -156,9 +173,12 @@ impl Agent {
     }
 
     /// A cell, as it is sent.
-    pub(super) fn cell(number: u32, source: &[u8], stdin: &[u8]) -> Vec<u8> {
-        let mut order = format!("cell {number} {} {}\n", source.len(), stdin.len()).into_bytes();
-        order.extend_from_slice(source);
+    pub(super) fn cell(&self, number: u32, source: &[u8], stdin: &[u8]) -> Vec<u8> {
+        // A shell leaves them out of its scripts, and would wait here for what comes in their stead.
+        let is_left_out = |byte: &u8| self.leaves_out_nuls && *byte == 0;
+        let nuls = source.iter().filter(|byte| is_left_out(byte)).count();
+        let mut order = format!("cell {number} {} {}\n", source.len() - nuls, stdin.len()).into_bytes();
+        order.extend(source.iter().filter(|byte| !is_left_out(byte)));
         order.extend_from_slice(stdin);
         order
     }

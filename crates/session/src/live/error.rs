@@ -21,7 +21,9 @@ pub enum FarmError {
         preload: String,
     },
     /// Its limit on memory is larger than the budget of all sessions together.
-    #[error("a session of up to {limit} does not fit a budget of {budget} for all of them")]
+    #[error(
+        "a session of up to {limit} does not fit a budget of {budget} for all; lower its limit on memory"
+    )]
     TooLarge {
         /// Of the session.
         limit: ByteSize,
@@ -29,11 +31,17 @@ pub enum FarmError {
         budget: ByteSize,
     },
     /// Sessions that cannot be put aside fill the budget, or every slot.
-    #[error("no room for another session: {open} are live, and none of them can be put aside")]
+    #[error(
+        "there is no room: of {open} live sessions none can be put aside now; \
+         close some, try again later, or give them more memory together"
+    )]
     Full {
         /// Those that are live.
         open: usize,
     },
+    /// It was interrupted while it waited for room.
+    #[error("it was interrupted while it waited for room")]
+    Interrupted,
     /// No interpreter to copy.
     #[error("cannot start an interpreter for sessions")]
     Bank(#[source] BankError),
@@ -52,9 +60,11 @@ impl FarmError {
     /// Whether the same may succeed a little later.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::NoAgent { .. } | Self::NoPreload { .. } | Self::TooLarge { .. } | Self::Directory(_) => {
-                false
-            }
+            Self::NoAgent { .. }
+            | Self::NoPreload { .. }
+            | Self::TooLarge { .. }
+            | Self::Interrupted
+            | Self::Directory(_) => false,
             Self::Full { .. } | Self::Thread(_) => true,
             Self::Bank(BankError::Server(error)) => error.is_retryable(),
             Self::Bank(error) => matches!(error, BankError::NoMoreBanks | BankError::Launcher(_)),
@@ -92,8 +102,22 @@ pub enum LiveError {
         /// Of all cells together.
         limit: String,
     },
+    /// It was told more than is kept of one session.
+    #[error(
+        "the session has been told {entries} things or {bytes} bytes, all that is kept of one; \
+         open another, or let cells write what is large"
+    )]
+    HistoryFull {
+        /// Cells and files.
+        entries: usize,
+        /// Of them.
+        bytes: usize,
+    },
+    /// It was interrupted before the cell began.
+    #[error("interrupted before the cell began; the session is where it was")]
+    Interrupted,
     /// It cannot be put aside.
-    #[error("the session cannot be put aside: {reason}")]
+    #[error("the session cannot be put aside: {reason}; it stays live")]
     NotReplayable {
         /// What a replay would not bring back.
         reason: String,
@@ -111,7 +135,10 @@ pub enum LiveError {
         reason: String,
     },
     /// A cell that was replayed ended otherwise than it had, so that the state is one that nobody saw.
-    #[error("cell {cell} ended otherwise when it was replayed: {first}, then {again}")]
+    #[error(
+        "cell {cell} ended otherwise when it was replayed: {first}, then {again}; \
+         go back to a snapshot before it, or open another session"
+    )]
     Diverged {
         /// The cell.
         cell: u32,
@@ -122,7 +149,8 @@ pub enum LiveError {
     },
     /// A database that the replay has open holds something else than it had held.
     #[error(
-        "the database `{path}`, which the session has open, came out otherwise when its cells were replayed"
+        "the database `{path}`, which the session has open, came out otherwise when its cells were replayed; \
+         go back to a snapshot before it changed, or open another session"
     )]
     DatabaseDiverged {
         /// In the workspace.
@@ -137,7 +165,9 @@ pub enum LiveError {
         max: usize,
     },
     /// The snapshot is not of this session, or of a part of its history that was undone.
-    #[error("the snapshot is not of this session as it is now")]
+    #[error(
+        "the snapshot is of another session, or of cells that were undone since; take one of this session"
+    )]
     ForeignSnapshot,
     /// A file was not read or written.
     #[error(transparent)]
@@ -151,16 +181,16 @@ pub enum LiveError {
         #[source]
         source: std::io::Error,
     },
-    /// There is no room for it to be live.
-    #[error("cannot bring the session back")]
-    Farm(#[from] FarmError),
+    /// There is no room for it to be live, or for what it is to do.
+    #[error("the session cannot go on now, and is where it was")]
+    Farm(#[source] FarmError),
     /// The cage failed.
     #[error("cannot run the cell")]
     Sandbox(#[source] SandboxError),
 }
 
 impl LiveError {
-    /// Whether the same may succeed a little later.
+    /// Whether the same may succeed a little later. A session that was lost with what failed is to be restored first.
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Busy => true,
@@ -170,6 +200,8 @@ impl LiveError {
             | Self::Poisoned { .. }
             | Self::CellTooLong { .. }
             | Self::OutOfTime { .. }
+            | Self::HistoryFull { .. }
+            | Self::Interrupted
             | Self::NotReplayable { .. }
             | Self::NotParkable { .. }
             | Self::NotCopied { .. }
@@ -180,5 +212,11 @@ impl LiveError {
             | Self::File(_)
             | Self::Store { .. } => false,
         }
+    }
+}
+
+impl From<FarmError> for LiveError {
+    fn from(error: FarmError) -> Self {
+        if matches!(error, FarmError::Interrupted) { Self::Interrupted } else { Self::Farm(error) }
     }
 }

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use rollcage_sandbox::NotBranched;
+use rollcage_sandbox::{Cancel, NotBranched};
 
+use crate::live::alive::Live;
 use crate::live::error::LiveError;
-use crate::live::inner::{Inner, Stand};
+use crate::live::inner::{Inner, Stand, nowhere};
 use crate::live::log::{Entry, EntryId};
 use crate::live::outcome::Rehydrated;
 use crate::live::rehydrate::rebuild;
@@ -17,9 +18,9 @@ const FORKS_MAX: usize = 10_000;
 /// Sessions that another was forked into.
 #[derive(Clone, Debug)]
 pub struct Forked {
-    /// See there.
+    /// As many as were asked for.
     pub sessions: Vec<LiveSession>,
-    /// See there.
+    /// How they came to be.
     pub way: ForkWay,
 }
 
@@ -49,33 +50,32 @@ pub struct Snapshot {
 impl LiveSession {
     /// Where the session stands, to come back to.
     pub fn snapshot(&self) -> Result<Snapshot, LiveError> {
-        let mut inner = self.0.lock()?;
-        inner.be_live(&self.0)?;
-        Ok(inner.snapshot(self.0.id))
+        self.live(|inner, _cancel| Ok(inner.snapshot(self.0.id)))
     }
 
     /// As [`Self::snapshot`], and keeps a copy of the interpreter as it is, to come back to without a replay. While the snapshot is
     /// kept the copy counts as a live session of the farm, which may put it aside for others.
     pub fn snapshot_live(&self) -> Result<Snapshot, LiveError> {
-        let mut inner = self.0.lock()?;
-        inner.be_live(&self.0)?;
-        let copy =
-            inner.branch(&self.0)?.map_err(|NotBranched { reason }| LiveError::NotCopied { reason })?;
-        let entries = inner.log.len();
-        inner.copies.retain(|(_, copy)| copy.strong_count() > 0);
-        inner.copies.push((entries, Arc::downgrade(&copy.0)));
-        Ok(Snapshot { copy: Some(copy), ..inner.snapshot(self.0.id) })
+        self.live(|inner, cancel| {
+            let copy = inner.branch(&self.0, cancel)?;
+            let copy = copy.map_err(|NotBranched { reason }| LiveError::NotCopied { reason })?;
+            let entries = inner.log.len();
+            inner.copies.retain(|(_, copy)| copy.strong_count() > 0);
+            inner.copies.push((entries, Arc::downgrade(&copy.0)));
+            Ok(Snapshot { copy: Some(copy), ..inner.snapshot(self.0.id) })
+        })
     }
 
     /// Brings back the state of a snapshot: by replay, from the files the session began with, unless the snapshot is live. To a live
-    /// one it can come back even after cells before it were undone.
+    /// one it can come back even after cells before it were undone. A session that cannot be brought there keeps its history.
     pub fn restore_to(&self, snapshot: &Snapshot) -> Result<Rehydrated, LiveError> {
-        let mut inner = self.0.lock()?;
+        let cancel = Cancel::new();
+        let (mut inner, _running) = self.0.begin(&cancel)?;
         if snapshot.session != self.0.id {
             return Err(LiveError::ForeignSnapshot);
         }
         if let Some(copy) = &snapshot.copy {
-            return inner.become_copy_of(&self.0, copy);
+            return inner.become_copy_of(&self.0, copy, &cancel);
         }
         inner.load_log()?;
         if inner.log.len() < snapshot.entries {
@@ -84,29 +84,33 @@ impl LiveSession {
         if inner.log[..snapshot.entries].last().map(Entry::id) != snapshot.last {
             return Err(LiveError::ForeignSnapshot);
         }
-        inner.log.truncate(snapshot.entries);
-        inner.copies.retain(|(entries, _)| *entries <= snapshot.entries);
-        inner.rebuild(&self.0)
+        inner.go_back(&self.0, snapshot.entries, &cancel)
     }
 
     /// Brings back the state before the cell that ended the interpreter: from a live snapshot if one was taken right before it, else
     /// by replay.
     pub fn restore(&self) -> Result<Rehydrated, LiveError> {
-        let mut inner = self.0.lock()?;
+        self.restore_until(&Cancel::new())
+    }
+
+    /// As [`Self::restore`], unless it is cancelled first.
+    pub fn restore_until(&self, cancel: &Cancel) -> Result<Rehydrated, LiveError> {
+        let (mut inner, _running) = self.0.begin(cancel)?;
         match &inner.stand {
             Stand::Live(_) => Ok(Rehydrated::default()),
             Stand::Evicted(_) => {
-                inner.be_live(&self.0).map(|()| inner.rehydrated.clone().unwrap_or_default())
+                inner.be_live(&self.0, cancel).map(|()| inner.rehydrated.clone().unwrap_or_default())
             }
             Stand::Poisoned(_) => {
                 if let Some(copy) = inner.copy_of_now() {
-                    match inner.become_copy_of(&self.0, &copy) {
+                    match inner.become_copy_of(&self.0, &copy, cancel) {
                         // It has no state either.
                         Err(LiveError::Poisoned { .. } | LiveError::Closed | LiveError::Diverged { .. }) => {}
                         other => return other,
                     }
                 }
-                inner.rebuild(&self.0)
+                let all = inner.log.len();
+                inner.go_back(&self.0, all, cancel)
             }
             Stand::Closed => Err(LiveError::Closed),
         }
@@ -115,17 +119,25 @@ impl LiveSession {
     /// Makes sessions that begin where this one stands, and go their own ways: memory, files, directories and numbers yet to be
     /// drawn. Where the interpreter cannot be copied they are replayed; which it was is told.
     pub fn fork(&self, count: usize) -> Result<Forked, LiveError> {
+        self.fork_until(count, &Cancel::new())
+    }
+
+    fn fork_until(&self, count: usize, cancel: &Cancel) -> Result<Forked, LiveError> {
         if count > FORKS_MAX {
             return Err(LiveError::TooManyForks { count, max: FORKS_MAX });
         }
-        let mut inner = self.0.lock()?;
-        inner.be_live(&self.0)?;
+        let (mut inner, _running) = self.0.begin(cancel)?;
+        inner.be_live(&self.0, cancel)?;
         let mut sessions = Vec::with_capacity(count);
         while sessions.len() < count {
-            match inner.branch(&self.0)? {
+            if cancel.is_cancelled() {
+                return Err(LiveError::Interrupted);
+            }
+            match inner.branch(&self.0, cancel)? {
                 Ok(session) => sessions.push(session),
                 Err(NotBranched { reason }) => {
-                    sessions.append(&mut self.fork_by_replay(&mut inner, count - sessions.len())?);
+                    let others = self.fork_by_replay(&mut inner, count - sessions.len(), cancel)?;
+                    sessions.extend(others);
                     return Ok(Forked { sessions, way: ForkWay::Replayed { reason } });
                 }
             }
@@ -133,16 +145,17 @@ impl LiveSession {
         Ok(Forked { sessions, way: ForkWay::Copied })
     }
 
-    fn fork_by_replay(&self, inner: &mut Inner, count: usize) -> Result<Vec<Self>, LiveError> {
+    fn fork_by_replay(
+        &self,
+        inner: &mut Inner,
+        count: usize,
+        cancel: &Cancel,
+    ) -> Result<Vec<Self>, LiveError> {
         let files = inner.cage()?.all_files()?;
-        let shared = &self.0;
         let branch = |_| {
-            let (cage, rehydrated) = rebuild(&shared.farm, shared, &inner.log, Some(&files))?;
-            let (farm, language, spec) =
-                (Arc::clone(&shared.farm), Arc::clone(&shared.language), shared.spec.clone());
-            let session = Self::with(farm, shared.agent.clone(), language, spec, cage, inner.log.clone());
-            session.0.lock()?.rehydrated = Some(rehydrated);
-            Ok(session)
+            let (live, rehydrated) = rebuild(&self.0, &inner.log, Some(&files), cancel)?;
+            let branch = Inner { rehydrated: Some(rehydrated), ..Inner::of(live, inner.log.clone()) };
+            Ok(Self::beside(&self.0, branch))
         };
         (0..count).map(branch).collect()
     }
@@ -161,8 +174,12 @@ impl Inner {
     }
 
     /// Takes the state of another session, which stays as it is.
-    fn become_copy_of(&mut self, shared: &Arc<Shared>, other: &LiveSession) -> Result<Rehydrated, LiveError> {
-        let nowhere = || Stand::Poisoned("it was not brought back".to_owned());
+    fn become_copy_of(
+        &mut self,
+        shared: &Arc<Shared>,
+        other: &LiveSession,
+        cancel: &Cancel,
+    ) -> Result<Rehydrated, LiveError> {
         match &self.stand {
             Stand::Closed => return Err(LiveError::Closed),
             // Not both at once: there may be room for one only.
@@ -170,25 +187,27 @@ impl Inner {
             // What is on disk stays until there is something in its place.
             Stand::Evicted(_) | Stand::Poisoned(_) => {}
         }
-        let copy = other.fork(1)?.sessions.pop().ok_or(LiveError::Closed)?;
+        let copy = other.fork_until(1, cancel)?.sessions.pop().ok_or(LiveError::Closed)?;
         let mut copied = copy.0.lock()?;
-        copied.be_live(&copy.0)?;
-        self.leave(&shared.farm, nowhere());
-        // As it is, and as it was counted.
-        self.stand = std::mem::replace(&mut copied.stand, Stand::Closed);
-        self.parked = std::mem::take(&mut copied.parked);
+        copied.be_live(&copy.0, cancel)?;
+        let state = std::mem::replace(&mut copied.stand, Stand::Closed);
         self.log = std::mem::take(&mut copied.log);
         self.copied_at = copied.copied_at;
-        shared.farm.touch(shared);
         self.copies = vec![(self.log.len(), Arc::downgrade(&other.0))];
+        self.leave(&shared.farm, state);
+        shared.farm.order.touch(shared);
         Ok(copied.rehydrated.take().unwrap_or_default())
     }
 
     /// A branch of the running interpreter, as a session.
-    pub(super) fn branch(&mut self, shared: &Shared) -> Result<Result<LiveSession, NotBranched>, LiveError> {
+    pub(super) fn branch(
+        &mut self,
+        shared: &Shared,
+        cancel: &Cancel,
+    ) -> Result<Result<LiveSession, NotBranched>, LiveError> {
         let waiting = self.waiting(shared);
         let files = self.cage()?.workspace_used().map_err(LiveError::Sandbox)?;
-        let (_room, place) = shared.farm.room_for_branch(files)?;
+        let (_room, place) = shared.farm.room_for_branch(files, cancel)?;
         let branched = match self.cage()?.branch(waiting) {
             Ok(branched) => branched,
             Err(error) => {
@@ -197,14 +216,13 @@ impl Inner {
                 return Err(LiveError::Sandbox(error));
             }
         };
-        Ok(branched.map(|cage| {
-            place.keep();
-            let (farm, language) = (Arc::clone(&shared.farm), Arc::clone(&shared.language));
-            let (agent, spec) = (shared.agent.clone(), shared.spec.clone());
-            let session = LiveSession::with(farm, agent, language, spec, cage, self.log.clone());
-            session.note_copied();
-            session
-        }))
+        let cage = match branched {
+            Ok(cage) => cage,
+            Err(not_branched) => return Ok(Err(not_branched)),
+        };
+        let live = Live::new(cage, place, shared.agent.tasks).map_err(LiveError::Sandbox)?;
+        let copied_at = self.log.len();
+        Ok(Ok(LiveSession::beside(shared, Inner { copied_at, ..Inner::of(live, self.log.clone()) })))
     }
 
     pub(super) fn snapshot(&self, session: u64) -> Snapshot {

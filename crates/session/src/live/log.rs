@@ -1,13 +1,62 @@
 //! What a session was told, from its opening on: enough to bring it about again.
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rollcage_types::{FileEntry, Termination};
 use serde::{Deserialize, Serialize};
 
-use crate::live::outcome::{CellLimits, LiveOutcome};
+use crate::live::error::LiveError;
+use crate::live::outcome::{CellLimits, DisplayKind, LiveOutcome};
 use crate::report::Ending;
+
+/// What one session may be told altogether: it is kept, and with it all that forks have in common.
+const ENTRIES_MAX: usize = 100_000;
+const BYTES_MAX: usize = 256 << 20;
+
+/// All that a session was told.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Log {
+    entries: Vec<Entry>,
+    bytes: usize,
+}
+
+impl Log {
+    /// Whether so many more bytes may be told.
+    pub(super) const fn check_room(&self, bytes: usize) -> Result<(), LiveError> {
+        if self.entries.len() >= ENTRIES_MAX || self.bytes.saturating_add(bytes) > BYTES_MAX {
+            return Err(LiveError::HistoryFull { entries: ENTRIES_MAX, bytes: BYTES_MAX });
+        }
+        Ok(())
+    }
+
+    pub(super) fn push(&mut self, entry: Entry) {
+        self.bytes = self.bytes.saturating_add(entry.bytes());
+        self.entries.push(entry);
+    }
+
+    pub(super) fn truncate(&mut self, entries: usize) {
+        let removed = self.entries.drain(entries.min(self.entries.len())..);
+        self.bytes -= removed.map(|entry| entry.bytes()).sum::<usize>();
+    }
+}
+
+impl FromIterator<Entry> for Log {
+    fn from_iter<I: IntoIterator<Item = Entry>>(entries: I) -> Self {
+        let mut log = Self::default();
+        entries.into_iter().for_each(|entry| log.push(entry));
+        log
+    }
+}
+
+impl Deref for Log {
+    type Target = [Entry];
+
+    fn deref(&self) -> &[Entry] {
+        &self.entries
+    }
+}
 
 /// Something that a session was told.
 #[derive(Clone, Debug)]
@@ -39,7 +88,18 @@ impl Entry {
         }
     }
 
-    /// See there.
+    /// What the caller gave of it.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Cell(cell) => {
+                let answers = cell.answers.iter().flatten().map(Vec::len).sum::<usize>();
+                cell.source.len() + cell.stdin.len() + answers
+            }
+            Self::Put(_, file) => file.content.len(),
+        }
+    }
+
+    /// Which one it is.
     pub(super) const fn id(&self) -> EntryId {
         match self {
             Self::Cell(cell) => cell.id,
@@ -67,7 +127,7 @@ pub(super) struct LoggedCell {
 pub struct Recorded {
     /// How the cell ended, as the program claims it.
     pub ending: Option<Ending>,
-    /// Of its output.
+    /// Of its output, and of what it showed.
     pub digest: [u8; 32],
     /// Whether it is left out of replays: it was interrupted, at a moment that no replay meets again; it is not done twice; or
     /// nobody can say how it ended.
@@ -84,6 +144,16 @@ impl Recorded {
             hasher.update(&stream.bytes_total.to_le_bytes());
             hasher.update(&without_addresses(&stream.head));
             hasher.update(&without_addresses(&stream.tail));
+        }
+        for display in &outcome.displays {
+            hasher.update(match display.kind {
+                DisplayKind::Result => b"result",
+                DisplayKind::Display => b"display",
+            });
+            for (form, json) in display.bundle.forms() {
+                hasher.update(form.as_bytes());
+                hasher.update(&without_addresses(json.as_bytes()));
+            }
         }
         Self { ending: outcome.ending.clone(), digest: *hasher.finalize().as_bytes(), skipped }
     }

@@ -6,23 +6,31 @@
 //! had been.
 
 mod agent;
+mod alive;
+mod aside;
+mod banks;
 mod budget;
+mod bundle;
 mod error;
 mod farm;
 mod fork;
 mod inner;
 mod log;
+mod order;
 mod outcome;
 mod rehydrate;
 mod room;
+mod run;
 mod session;
 mod spec;
 mod store;
+mod watch;
 
+pub use bundle::MimeBundle;
 pub use error::{FarmError, LiveError};
-pub use farm::{Farm, FarmConfig, FarmCounts};
+pub use farm::{Farm, FarmBudget, FarmConfig, FarmCounts};
 pub use fork::{ForkWay, Forked, Snapshot};
 pub use log::Recorded;
-pub use outcome::{CellLimits, Display, DisplayKind, LiveOutcome, MimeBundle, Rehydrated};
+pub use outcome::{CellLimits, Display, DisplayKind, LiveOutcome, Rehydrated};
 pub use session::{LiveSession, LiveState};
 pub use spec::{Answer, LiveCell, LiveSpec};

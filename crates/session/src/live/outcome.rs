@@ -7,6 +7,7 @@ use rollcage_types::{ByteSize, Captured, Limits, Termination};
 
 use crate::cell::{CellEffect, LostReason};
 use crate::live::agent::Agent;
+use crate::live::bundle::MimeBundle;
 use crate::report::Ending;
 
 /// What one cell may use.
@@ -29,9 +30,6 @@ impl From<&Limits> for CellLimits {
     }
 }
 
-/// A value in several forms, by MIME type, as the program claims them: text as strings, images in base64.
-pub type MimeBundle = serde_json::Map<String, serde_json::Value>;
-
 /// What a bundle is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DisplayKind {
@@ -42,11 +40,11 @@ pub enum DisplayKind {
 }
 
 /// Something that a cell showed.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Display {
-    /// See there.
+    /// What it is of.
     pub kind: DisplayKind,
-    /// See there.
+    /// The forms it has.
     pub bundle: MimeBundle,
 }
 
@@ -149,6 +147,5 @@ fn display(message: &Message) -> Option<Display> {
         "display" => DisplayKind::Display,
         _ => return None,
     };
-    let bundle = serde_json::from_slice(&message.content).ok()?;
-    Some(Display { kind, bundle })
+    Some(Display { kind, bundle: MimeBundle::parse(&message.content)? })
 }

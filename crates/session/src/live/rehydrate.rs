@@ -1,75 +1,55 @@
 //! Bringing a session's state about again: in a fresh interpreter, by what the session was told.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use rollcage_sandbox::{AllFiles, Cancel, SessionCage, Turn, TurnEnd};
-use rollcage_types::FileEntry;
+use rollcage_types::{FileEntry, Termination};
 
 use crate::live::agent::Agent;
+use crate::live::alive::Live;
 use crate::live::error::LiveError;
-use crate::live::farm::FarmState;
-use crate::live::inner::{how_told, open_cage, turn_limits};
+use crate::live::inner::{bring_up, waiting};
 use crate::live::log::{Entry, LoggedCell, Recorded};
 use crate::live::outcome::{CellLimits, LiveOutcome, Rehydrated};
+use crate::live::run::{how_told, turn_limits};
 use crate::live::session::Shared;
 use crate::report::Ending;
 
 /// A replay has this many times the limits of time: a busy machine must not decide what state there is.
 const PATIENCE: u32 = 4;
 
-/// Opens a cage and tells it all that is in the log. With `files`, the workspace is made to have these in the end, and if they
-/// are all that there were no others.
+/// Brings up a fresh interpreter and tells it all that is in the log. With `files`, the workspace is made to have these in the end,
+/// and if they are all that there were no others.
 pub(super) fn rebuild(
-    farm: &Arc<FarmState>,
     shared: &Shared,
     log: &[Entry],
     files: Option<&AllFiles>,
-) -> Result<(SessionCage, Rehydrated), LiveError> {
-    let began = Instant::now();
-    let cage = open_cage(farm, &shared.agent, &shared.language, &shared.spec)?;
-    // Counted as live from here on, whatever becomes of it.
-    let mut opened = Opened { farm, cage: Some(cage) };
+    cancel: &Cancel,
+) -> Result<(Live, Rehydrated), LiveError> {
+    let (began, farm) = (Instant::now(), &shared.farm);
+    let mut live = bring_up(farm, &shared.agent, &shared.language, &shared.spec, cancel)?;
     let mut rehydrated = Rehydrated::default();
-    let has_cells = log.iter().any(|entry| matches!(entry, Entry::Cell(_)));
-    let room = || Ok::<_, LiveError>((farm.room_for(shared.spec.limits.memory.as_u64())?, farm.room.cell()));
-    let room = has_cells.then(room).transpose()?;
-    for entry in log {
-        replay(opened.cage()?, shared, entry, &mut rehydrated)?;
+    if !log.is_empty() {
+        let promise = farm.room_for(shared.spec.limits.memory.as_u64(), cancel)?;
+        let _busy = farm.room.busy();
+        for entry in log {
+            replay(&mut live.cage, shared, entry, cancel, &mut rehydrated)?;
+        }
+        let left_running = live.has_left_running(shared.agent.tasks, waiting(shared, log));
+        live.promise = left_running.map_err(LiveError::Sandbox)?.then_some(promise);
     }
-    drop(room);
     if let Some(files) = files {
-        restore_files(opened.cage()?, files)?;
+        restore_files(&live.cage, files)?;
     }
     rehydrated.time = began.elapsed();
-    let cage = opened.cage.take().ok_or(LiveError::Closed)?;
-    Ok((cage, rehydrated))
-}
-
-/// A cage that is not a session's yet.
-struct Opened<'a> {
-    farm: &'a FarmState,
-    cage: Option<SessionCage>,
-}
-
-impl Opened<'_> {
-    fn cage(&mut self) -> Result<&mut SessionCage, LiveError> {
-        self.cage.as_mut().ok_or(LiveError::Closed)
-    }
-}
-
-impl Drop for Opened<'_> {
-    fn drop(&mut self) {
-        if self.cage.take().is_some() {
-            self.farm.counters.live.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
-        }
-    }
+    Ok((live, rehydrated))
 }
 
 fn replay(
     cage: &mut SessionCage,
     shared: &Shared,
     entry: &Entry,
+    cancel: &Cancel,
     rehydrated: &mut Rehydrated,
 ) -> Result<(), LiveError> {
     match entry {
@@ -79,7 +59,7 @@ fn replay(
             Ok(())
         }
         Entry::Cell(cell) => {
-            let again = replay_cell(cage, shared, cell)?;
+            let again = replay_cell(cage, shared, cell, cancel)?;
             rehydrated.cells += 1;
             if again.digest != cell.recorded.digest {
                 rehydrated.diverged.push(cell.number);
@@ -90,7 +70,12 @@ fn replay(
 }
 
 /// Runs a cell again. What comes back ended as it had, by itself.
-fn replay_cell(cage: &mut SessionCage, shared: &Shared, cell: &LoggedCell) -> Result<Recorded, LiveError> {
+fn replay_cell(
+    cage: &mut SessionCage,
+    shared: &Shared,
+    cell: &LoggedCell,
+    cancel: &Cancel,
+) -> Result<Recorded, LiveError> {
     let spec = &shared.spec;
     let mut limits = cell.limits.clone().unwrap_or_else(|| CellLimits::from(&spec.limits));
     limits.cpu_time *= PATIENCE;
@@ -100,12 +85,16 @@ fn replay_cell(cage: &mut SessionCage, shared: &Shared, cell: &LoggedCell) -> Re
     let mut answer = |_prompt: &[u8]| Agent::answer(answers.next().and_then(Option::as_deref));
     let turn = Turn {
         number: cell.number,
-        order: &Agent::cell(cell.number, cell.source.as_bytes(), &cell.stdin),
+        order: &shared.agent.cell(cell.number, cell.source.as_bytes(), &cell.stdin),
         limits: &turn_limits(&limits),
         capture: spec.capture,
         interrupts: shared.agent.interrupts,
     };
-    let done = cage.execute(&turn, &Cancel::new(), &mut answer).map_err(LiveError::Sandbox)?;
+    let done = cage.execute(&turn, cancel, &mut answer);
+    let done = done.map_err(|error| LiveError::Sandbox(error.into_inner()))?;
+    if done.interrupted == Some(Termination::Cancelled) {
+        return Err(LiveError::Interrupted);
+    }
     let otherwise = |again: String| {
         let first =
             cell.recorded.ending.as_ref().map_or_else(|| "it did not say how".to_owned(), Ending::to_string);

@@ -1,12 +1,16 @@
-//! Waiting until a session can be put aside, while all that are live run cells.
+//! Waiting until a session can be put aside, while all that are live do something.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+/// Until a cell ends whose session can be put aside then.
+const WAIT: Duration = Duration::from_mins(1);
 /// Who was just made live is about to run a cell, or can be put aside.
 const ON_THE_WAY: Duration = Duration::from_secs(1);
+/// Memory of who was ended is free a little later, which nobody tells.
+const LOOK: Duration = Duration::from_millis(20);
 
-/// What is known of the cells of all sessions.
+/// What is known of what all sessions do.
 #[derive(Debug, Default)]
 pub(super) struct Room {
     state: Mutex<State>,
@@ -15,28 +19,39 @@ pub(super) struct Room {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Cells that are running.
-    running: u64,
+    /// Those that run a cell, or come up.
+    busy: u64,
     /// Changes whenever there may be room that was not there before.
     changes: u64,
 }
 
-/// A cell that is running, until this is dropped.
+/// One that does something, until this is dropped.
 #[derive(Debug)]
-pub(super) struct RunningCell<'a>(&'a Room);
+pub(super) struct Busy<'a>(&'a Room);
 
-/// A moment that one can wait to be past.
+/// Somebody who waits for room.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Moment(u64);
+pub(super) struct Wait {
+    deadline: Instant,
+    /// Of the last change that was seen.
+    since: Instant,
+    changes: u64,
+    /// Of changes there had been when all sessions were last looked at.
+    looked_at: Option<u64>,
+}
+
+impl Wait {
+    /// Whether nobody does anything that could make room, or has not for too long.
+    fn is_over(&self, busy: u64) -> bool {
+        let until = if busy > 0 { self.deadline } else { self.deadline.min(self.since + ON_THE_WAY) };
+        Instant::now() >= until
+    }
+}
 
 impl Room {
-    pub(super) fn cell(&self) -> RunningCell<'_> {
-        self.state().running += 1;
-        RunningCell(self)
-    }
-
-    pub(super) fn now(&self) -> Moment {
-        Moment(self.state().changes)
+    pub(super) fn busy(&self) -> Busy<'_> {
+        self.state().busy += 1;
+        Busy(self)
     }
 
     /// There may be room now.
@@ -45,19 +60,28 @@ impl Room {
         self.changed.notify_all();
     }
 
-    /// Waits until there may be room that was not there at `moment`. Not for long if no cell is running that could make it.
-    pub(super) fn wait_past(&self, moment: Moment, deadline: Instant) -> bool {
-        let soon = deadline.min(Instant::now() + ON_THE_WAY);
+    /// Somebody begins to wait.
+    pub(super) fn wait(&self) -> Wait {
+        let now = Instant::now();
+        Wait { deadline: now + WAIT, since: now, changes: self.state().changes, looked_at: None }
+    }
+
+    /// Whether it is worth looking at all sessions (again): there were none looked at since the last change.
+    pub(super) fn has_news(&self, wait: &mut Wait) -> bool {
+        let changes = self.state().changes;
+        wait.looked_at.replace(changes) != Some(changes)
+    }
+
+    /// Waits a moment, or until there may be room that was not there before; whether it is worth going on.
+    pub(super) fn wait_on(&self, wait: &mut Wait) -> bool {
         let mut state = self.state();
-        while state.changes == moment.0 {
-            let until = if state.running > 0 { deadline } else { soon };
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return false;
-            }
-            (state, _) = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner);
+        if state.changes == wait.changes {
+            (state, _) = self.changed.wait_timeout(state, LOOK).unwrap_or_else(PoisonError::into_inner);
         }
-        true
+        if state.changes != wait.changes {
+            (wait.changes, wait.since) = (state.changes, Instant::now());
+        }
+        !wait.is_over(state.busy)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -65,9 +89,9 @@ impl Room {
     }
 }
 
-impl Drop for RunningCell<'_> {
+impl Drop for Busy<'_> {
     fn drop(&mut self) {
-        self.0.state().running -= 1;
+        self.0.state().busy -= 1;
         self.0.note_change();
     }
 }
@@ -76,30 +100,36 @@ impl Drop for RunningCell<'_> {
 mod tests {
     use super::*;
 
-    fn soon() -> Instant {
-        Instant::now() + Duration::from_secs(60)
-    }
-
     #[test]
     fn nobody_waits_for_what_nobody_can_bring() {
         let room = Room::default();
-        assert!(!room.wait_past(room.now(), soon()));
-        let cell = room.cell();
-        assert!(!room.wait_past(room.now(), Instant::now()), "its time is over");
-        let before = room.now();
-        drop(cell);
-        assert!(room.wait_past(before, Instant::now()), "it came before anybody waited");
+        let mut wait = room.wait();
+        while room.wait_on(&mut wait) {}
+        assert!(wait.since.elapsed() < WAIT);
+
+        let busy = room.busy();
+        assert!(room.wait_on(&mut wait), "somebody is busy who could");
+        assert!(room.has_news(&mut wait) && !room.has_news(&mut wait));
+        drop(busy);
+        assert!(room.has_news(&mut wait) && room.wait_on(&mut wait), "and may have");
+        wait.deadline = Instant::now();
+        assert!(!room.wait_on(&mut wait), "its time is over");
     }
 
     #[test]
     fn the_end_of_a_cell_ends_the_wait() {
         let room = Room::default();
-        let cell = room.cell();
-        let before = room.now();
+        let busy = room.busy();
+        let mut wait = room.wait();
+        let before = wait.changes;
         std::thread::scope(|scope| {
-            let waiter = scope.spawn(|| room.wait_past(before, soon()));
-            drop(cell);
-            assert!(waiter.join().unwrap());
+            let waiter = scope.spawn(|| {
+                while wait.changes == before {
+                    assert!(room.wait_on(&mut wait));
+                }
+            });
+            drop(busy);
+            waiter.join().unwrap();
         });
     }
 }

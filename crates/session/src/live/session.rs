@@ -5,14 +5,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
 use rollcage_language::Language;
-use rollcage_sandbox::{Cancel, ListedFile, SessionCage};
+use rollcage_sandbox::{Cancel, ListedFile};
 use rollcage_types::{ByteSize, FileEntry, RelativePath, format_duration};
 
 use crate::live::agent::Agent;
 use crate::live::error::{FarmError, LiveError};
 use crate::live::farm::{Farm, FarmState};
-use crate::live::inner::{Inner, Stand, open_cage};
-use crate::live::log::{Entry, EntryId};
+use crate::live::inner::{Inner, Stand, bring_up};
+use crate::live::log::{Entry, EntryId, Log};
 use crate::live::outcome::{LiveOutcome, Rehydrated};
 use crate::live::spec::{Answer, LiveCell, LiveSpec};
 
@@ -53,7 +53,7 @@ pub(super) struct Shared {
     /// Of the last use, in milliseconds of the farm's life.
     pub(super) used_at: AtomicU64,
     inner: Mutex<Inner>,
-    /// Interrupts the cell that is running.
+    /// Interrupts what is being done.
     running: Mutex<Option<Cancel>>,
 }
 
@@ -61,31 +61,24 @@ impl LiveSession {
     pub(super) fn open(farm: &Farm, language: Arc<Language>, spec: LiveSpec) -> Result<Self, FarmError> {
         let agent = Agent::of(&language)?;
         let farm = Arc::clone(&farm.0);
-        let cage = open_cage(&farm, &agent, &language, &spec)?;
-        Ok(Self::with(farm, agent, language, spec, cage, Vec::new()))
+        let live = bring_up(&farm, &agent, &language, &spec, &Cancel::new())?;
+        Ok(Self::with(farm, agent, language, spec, Inner::of(live, Log::default())))
     }
 
-    pub(super) fn with(
+    /// One that goes on from where another stands.
+    pub(super) fn beside(other: &Shared, inner: Inner) -> Self {
+        let (farm, agent) = (Arc::clone(&other.farm), other.agent.clone());
+        Self::with(farm, agent, Arc::clone(&other.language), other.spec.clone(), inner)
+    }
+
+    fn with(
         farm: Arc<FarmState>,
         agent: Agent,
         language: Arc<Language>,
         spec: LiveSpec,
-        cage: SessionCage,
-        log: Vec<Entry>,
+        inner: Inner,
     ) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
-        let next_number = log.iter().rev().find_map(Entry::number).map_or(1, |last| last + 1);
-        let stand = Stand::Live(Box::new(cage));
-        let inner = Inner {
-            stand,
-            log,
-            copied_at: 0,
-            next_number,
-            used: Duration::ZERO,
-            parked: false,
-            rehydrated: None,
-            copies: Vec::new(),
-        };
         let shared = Arc::new(Shared {
             farm,
             id: NEXT.fetch_add(1, Ordering::Relaxed),
@@ -97,42 +90,50 @@ impl LiveSession {
             inner: Mutex::new(inner),
             running: Mutex::new(None),
         });
-        shared.farm.touch(&shared);
+        shared.farm.order.touch(&shared);
         Self(shared)
-    }
-
-    /// That its interpreter is a copy of another's, as of now.
-    pub(super) fn note_copied(&self) {
-        let mut inner = self.0.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        inner.copied_at = inner.log.len();
     }
 
     /// Runs a cell and waits for it. Blocks the calling thread.
     pub fn execute(&self, cell: &LiveCell, answer: &mut Answer<'_>) -> Result<LiveOutcome, LiveError> {
+        self.execute_until(&Cancel::new(), cell, answer)
+    }
+
+    /// As [`Self::execute`]. `cancel` interrupts the cell, and whatever must come before it.
+    pub fn execute_until(
+        &self,
+        cancel: &Cancel,
+        cell: &LiveCell,
+        answer: &mut Answer<'_>,
+    ) -> Result<LiveOutcome, LiveError> {
         for bytes in [cell.source.len(), cell.stdin.len()] {
             if bytes > CELL_BYTES_MAX {
                 return Err(LiveError::CellTooLong { bytes, max: CELL_BYTES_MAX });
             }
         }
-        let mut inner = self.0.lock()?;
-        let limit = self.0.spec.total_time;
-        if inner.used >= limit {
-            return Err(LiveError::OutOfTime { limit: format_duration(limit) });
+        let not_needed;
+        {
+            let (mut inner, _running) = self.0.begin(cancel)?;
+            let limit = self.0.spec.total_time;
+            if inner.used >= limit {
+                return Err(LiveError::OutOfTime { limit: format_duration(limit) });
+            }
+            inner.be_live(&self.0, cancel)?;
+            inner.log.check_room(cell.source.len() + cell.stdin.len())?;
+            let (promise, busy) = inner.room_for_cell(&self.0, cancel)?;
+            if cancel.is_cancelled() {
+                return Err(LiveError::Interrupted);
+            }
+            let result = inner.execute(&self.0, cell, cancel, answer);
+            not_needed = (inner.settle(&self.0, promise), busy, result);
+            // Before anybody finds it idle.
+            self.0.farm.order.touch(&self.0);
         }
-        let cancel = Cancel::new();
-        let running = Running::begin(&self.0, cancel.clone());
-        inner.be_live(&self.0)?;
-        let room = inner.room_for_cell(&self.0)?;
-        let result = inner.execute(&self.0, cell, &cancel, answer);
-        drop(running);
-        drop(inner);
-        self.0.farm.touch(&self.0);
         // Now that it can be put aside.
-        drop(room);
-        result
+        not_needed.2
     }
 
-    /// Interrupts the cell that is running, if one is: as Ctrl-C does. From any thread.
+    /// Interrupts the cell that is running, or whatever else takes long, if anything does: as Ctrl-C does. From any thread.
     pub fn interrupt(&self) {
         if let Some(cancel) = &*self.0.running.lock().unwrap_or_else(PoisonError::into_inner) {
             cancel.cancel();
@@ -146,7 +147,7 @@ impl LiveSession {
             Err(_busy) => return LiveState::Busy,
         };
         match &inner.stand {
-            Stand::Live(_) if inner.parked => LiveState::Parked,
+            Stand::Live(live) if live.parked.is_some() => LiveState::Parked,
             Stand::Live(_) => LiveState::Ready,
             Stand::Evicted(_) => LiveState::Evicted,
             Stand::Poisoned(reason) => LiveState::Poisoned(reason.clone()),
@@ -161,9 +162,7 @@ impl LiveSession {
 
     /// Moves what the session holds out of memory, where there is swap to move it to.
     pub fn park(&self) -> Result<(), LiveError> {
-        let mut inner = self.0.lock()?;
-        inner.be_live(&self.0)?;
-        inner.park(&self.0)
+        self.live(|inner, _cancel| inner.park(&self.0))
     }
 
     /// Puts the session aside: what is needed to bring it back goes to disk, and its interpreter ends.
@@ -173,54 +172,65 @@ impl LiveSession {
 
     /// Brings the session back, as its next cell would.
     pub fn rehydrate(&self) -> Result<Rehydrated, LiveError> {
-        let mut inner = self.0.lock()?;
-        inner.be_live(&self.0)?;
-        Ok(inner.rehydrated.clone().unwrap_or_default())
+        self.live(|inner, _cancel| Ok(inner.rehydrated.clone().unwrap_or_default()))
     }
 
     /// Writes a file of the workspace. A replay writes it again at the same place in the history.
     pub fn put_file(&self, file: FileEntry) -> Result<(), LiveError> {
-        let mut inner = self.0.lock()?;
-        inner.be_live(&self.0)?;
-        inner.cage()?.put_file(&file)?;
-        inner.log.push(Entry::Put(EntryId::next(), file));
-        Ok(())
+        self.live(|inner, _cancel| {
+            inner.log.check_room(file.content.len())?;
+            inner.cage()?.put_file(&file)?;
+            inner.log.push(Entry::Put(EntryId::next(), file));
+            Ok(())
+        })
     }
 
     /// Reads a file of the workspace.
     pub fn get_file(&self, path: &RelativePath) -> Result<FileEntry, LiveError> {
-        let mut inner = self.0.lock()?;
-        inner.be_live(&self.0)?;
-        Ok(inner.cage()?.get_file(path)?)
+        self.live(|inner, _cancel| Ok(inner.cage()?.get_file(path)?))
     }
 
     /// Lists the regular files of the workspace.
     pub fn list_files(&self) -> Result<Vec<ListedFile>, LiveError> {
-        let mut inner = self.0.lock()?;
-        inner.be_live(&self.0)?;
-        Ok(inner.cage()?.list_files()?)
+        self.live(|inner, _cancel| Ok(inner.cage()?.list_files()?))
     }
 
     /// Reads all regular files of the workspace, within the bounds of [`rollcage_types::Collect::Everything`]; and how many
     /// entries were left out.
     pub fn all_files(&self) -> Result<(Vec<FileEntry>, u64), LiveError> {
-        let mut inner = self.0.lock()?;
-        inner.be_live(&self.0)?;
-        let all = inner.cage()?.all_files()?;
-        Ok((all.files, all.others + all.too_many))
+        self.live(|inner, _cancel| {
+            let all = inner.cage()?.all_files()?;
+            Ok((all.files, all.others + all.too_many))
+        })
+    }
+
+    /// Does something with it that needs its interpreter.
+    pub(super) fn live<T>(
+        &self,
+        work: impl FnOnce(&mut Inner, &Cancel) -> Result<T, LiveError>,
+    ) -> Result<T, LiveError> {
+        let cancel = Cancel::new();
+        let (mut inner, _running) = self.0.begin(&cancel)?;
+        inner.be_live(&self.0, &cancel)?;
+        work(&mut inner, &cancel)
     }
 
     /// Memory charged to it at this moment; 0 if it is on disk.
     pub fn memory(&self) -> Result<ByteSize, LiveError> {
         match &self.0.lock()?.stand {
-            Stand::Live(cage) => cage.memory().map_err(LiveError::Sandbox),
+            Stand::Live(live) => live.cage.memory().map_err(LiveError::Sandbox),
             Stand::Evicted(_) | Stand::Poisoned(_) | Stand::Closed => Ok(ByteSize::bytes(0)),
         }
     }
 
-    /// Processor time its cells have used together.
+    /// Processor time its cells have used together, and what they left running.
     pub fn time_used(&self) -> Result<Duration, LiveError> {
-        Ok(self.0.lock()?.used)
+        let inner = self.0.lock()?;
+        let since = match &inner.stand {
+            Stand::Live(live) => live.cage.cpu_time_since().map_err(LiveError::Sandbox)?,
+            Stand::Evicted(_) | Stand::Poisoned(_) | Stand::Closed => Duration::ZERO,
+        };
+        Ok(inner.used + since)
     }
 
     /// Ends it. Further cells are refused.
@@ -231,6 +241,13 @@ impl LiveSession {
 }
 
 impl Shared {
+    /// For its owner, who does something that may take long: others are told that the session is busy, and may interrupt it.
+    pub(super) fn begin(&self, cancel: &Cancel) -> Result<(MutexGuard<'_, Inner>, Running<'_>), LiveError> {
+        let inner = self.lock()?;
+        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Some(cancel.clone());
+        Ok((inner, Running(self)))
+    }
+
     /// For its owner: a cell that is running is told of, and a farm that is putting it aside is waited for.
     pub(super) fn lock(&self) -> Result<MutexGuard<'_, Inner>, LiveError> {
         if let Some(inner) = self.lock_if_idle() {
@@ -242,7 +259,7 @@ impl Shared {
         Ok(self.inner.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn lock_if_idle(&self) -> Option<MutexGuard<'_, Inner>> {
+    pub(super) fn lock_if_idle(&self) -> Option<MutexGuard<'_, Inner>> {
         match self.inner.try_lock() {
             Ok(inner) => Some(inner),
             Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
@@ -253,7 +270,7 @@ impl Shared {
     /// Whether it was live, idle and in memory, and is parked now.
     pub(super) fn park_if_idle(&self) -> bool {
         let Some(mut inner) = self.lock_if_idle() else { return false };
-        matches!(inner.stand, Stand::Live(_)) && !inner.parked && inner.park(self).is_ok()
+        matches!(&inner.stand, Stand::Live(live) if live.parked.is_none()) && inner.park(self).is_ok()
     }
 
     /// `None` if it is not live, or busy.
@@ -265,21 +282,12 @@ impl Shared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        self.farm.forget(self.place.load(Ordering::Relaxed));
-        let farm = Arc::clone(&self.farm);
-        self.inner.get_mut().unwrap_or_else(PoisonError::into_inner).leave(&farm, Stand::Closed);
+        self.farm.order.forget(self);
     }
 }
 
-/// The cell that is running can be interrupted while this is held.
-struct Running<'a>(&'a Shared);
-
-impl<'a> Running<'a> {
-    fn begin(shared: &'a Shared, cancel: Cancel) -> Self {
-        *shared.running.lock().unwrap_or_else(PoisonError::into_inner) = Some(cancel);
-        Self(shared)
-    }
-}
+/// Whatever is done can be interrupted while this is held.
+pub(super) struct Running<'a>(&'a Shared);
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {

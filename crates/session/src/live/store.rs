@@ -9,14 +9,17 @@ use std::time::Duration;
 use rollcage_types::{ByteSize, FileEntry, RelativePath};
 use serde::{Deserialize, Serialize};
 
-use crate::live::log::{Entry, EntryId, LoggedCell, Recorded};
+use crate::live::log::{Entry, EntryId, Log, LoggedCell, Recorded};
 use crate::live::outcome::CellLimits;
 use crate::report::Ending;
+
+/// Of the form of these files.
+const VERSION: u32 = 1;
 
 /// What of a session is not in memory while it is put aside.
 #[derive(Clone, Debug)]
 pub(super) struct Aside {
-    pub(super) log: Vec<Entry>,
+    pub(super) log: Log,
     /// The workspace as it was.
     pub(super) files: Vec<FileEntry>,
 }
@@ -27,6 +30,7 @@ pub(super) struct Stored(PathBuf);
 
 #[derive(Serialize, Deserialize)]
 struct Head {
+    version: u32,
     entries: Vec<EntryHead>,
     files: Vec<FileHead>,
 }
@@ -115,6 +119,7 @@ impl Stored {
             }),
         };
         let head = Head {
+            version: VERSION,
             entries: aside.log.iter().map(entry).collect(),
             files: aside.files.iter().map(FileHead::of).collect(),
         };
@@ -123,7 +128,7 @@ impl Stored {
         let mut out = BufWriter::new(File::create(&stored.0)?);
         serde_json::to_writer(&mut out, &head)?;
         out.write_all(b"\n")?;
-        for entry in &aside.log {
+        for entry in aside.log.iter() {
             out.write_all(match entry {
                 Entry::Put(_, file) => &file.content,
                 Entry::Cell(cell) => &cell.stdin,
@@ -142,7 +147,10 @@ impl Stored {
         let mut line = Vec::new();
         from.read_until(b'\n', &mut line)?;
         let head: Head = serde_json::from_slice(&line)?;
-        let mut log = Vec::with_capacity(head.entries.len());
+        if head.version != VERSION {
+            return Err(std::io::Error::other(format!("it is of version {}, not {VERSION}", head.version)));
+        }
+        let mut log = Log::default();
         for entry in head.entries {
             log.push(match entry {
                 EntryHead::Put(id, file) => Entry::Put(id, file.read(&mut from)?),

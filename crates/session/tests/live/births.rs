@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rollcage_session::Ending;
 use rollcage_session::live::{ForkWay, LiveError, LiveSession, LiveSpec, LiveState};
 use rollcage_types::{ByteSize, Limits};
 
@@ -9,6 +10,7 @@ use crate::{Ground, check, open, run};
 
 pub(crate) fn all(ground: &Ground) {
     nobody_holds_up_others_for_long(ground);
+    who_does_not_read_is_not_waited_for(ground);
     nobody_keeps_a_process_that_was_not_asked_for(ground);
     nobody_speaks_for_the_init(ground);
 }
@@ -45,6 +47,25 @@ fn spec() -> LiveSpec {
     LiveSpec { limits, forks: true, ..LiveSpec::default() }
 }
 
+/// Fills its socket with answers that it does not read, and says beforehand what it would be asked.
+const DEAF: &str = "import array, fcntl, os, sys, termios, time
+frame = sys._getframe()
+while type(frame.f_locals.get('self')).__name__ != 'Agent':
+    frame = frame.f_back
+channel, number = frame.f_locals['self'].channel.descriptor, frame.f_locals['number']
+def unread():
+    count = array.array('i', [0])
+    fcntl.ioctl(channel, termios.FIONREAD, count)
+    return count[0]
+while True:
+    before, asked = unread(), time.monotonic()
+    os.write(channel, b'input 0\\n')
+    while unread() == before and time.monotonic() < asked + 1: pass
+    if unread() == before: break
+said = b'%d returned' % number
+os.write(channel, b'done %d\\n%sbranching 0\\n' % (len(said), said))
+time.sleep(3600)";
+
 /// What a fork of a session fails with that lies; its neighbours are as they were.
 fn fork_of_liar(ground: &Ground, attack: &str) -> LiveError {
     let farm = ground.roomy();
@@ -73,6 +94,15 @@ fn nobody_holds_up_others_for_long(ground: &Ground) {
         let failed = fork_of_liar(ground, attack);
         assert!(told(&failed).contains("within 5 s"), "{attack}: {}", told(&failed));
     }
+}
+
+fn who_does_not_read_is_not_waited_for(ground: &Ground) {
+    let limits = Limits { memory: ByteSize::mib(256), ..Limits::default() };
+    let session = open(&ground.roomy(), "python", LiveSpec { limits, forks: true, ..LiveSpec::default() });
+    assert_eq!(run(&session, DEAF).ending, Some(Ending::Returned));
+    let failed = session.fork(1).unwrap_err();
+    assert!(told(&failed).contains("it does not read what it is told"), "{}", told(&failed));
+    assert!(matches!(session.state(), LiveState::Poisoned(_)), "{:?}", session.state());
 }
 
 fn nobody_keeps_a_process_that_was_not_asked_for(ground: &Ground) {

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says where")]
 
 mod bash;
+mod between;
 mod births;
 mod branches;
 mod copies;
@@ -63,16 +64,17 @@ pub(crate) fn check(session: &LiveSession, source: &str, stdout: &str) {
 /// A query of 5,000 rows shows as many as are kept, and says how many there were more.
 pub(crate) fn check_bounds(session: &LiveSession, query: &str) {
     let outcome = run(session, query);
-    let table = &outcome.displays[0].bundle[TABLE];
+    let table = outcome.displays[0].bundle.value(TABLE);
     assert_eq!((table["data"].as_array().unwrap().len(), &table["rows_omitted"]), (1000, &4000.into()));
     assert!(text(&outcome.stdout).ends_with("(4000 more rows)\n"));
 }
 
 /// The types of the columns that a cell of a database showed, and its first row.
-pub(crate) fn kinds_and_row(outcome: &LiveOutcome) -> (Vec<&str>, &serde_json::Value) {
-    let table = &outcome.displays[0].bundle[TABLE];
+pub(crate) fn kinds_and_row(outcome: &LiveOutcome) -> (Vec<String>, serde_json::Value) {
+    let table = outcome.displays[0].bundle.value(TABLE);
     let fields = table["schema"]["fields"].as_array().unwrap();
-    (fields.iter().map(|field| field["type"].as_str().unwrap()).collect(), &table["data"][0])
+    let kind = |field: &serde_json::Value| field["type"].as_str().unwrap().to_owned();
+    (fields.iter().map(kind).collect(), table["data"][0].clone())
 }
 
 /// Limits of time where the processor is emulated are as many times longer.
@@ -102,7 +104,8 @@ fn main() {
         }
     };
     let ground = Ground { host, directory: tempfile::tempdir().expect("a temporary directory") };
-    let all: [(&str, Test); 12] = [
+    let all: [(&str, Test); 13] = [
+        ("between", between::all),
         ("recipes", recipes::all),
         ("branches", branches::all),
         ("copies", copies::all),
@@ -117,10 +120,15 @@ fn main() {
         ("postgresql", postgresql::all),
     ];
     let wanted = std::env::args().nth(1).filter(|word| !word.starts_with('-'));
-    for (name, test) in all {
-        if wanted.as_ref().is_none_or(|wanted| wanted == name) {
-            test(&ground);
-            println!("live sessions, {name}: all held");
+    std::thread::scope(|scope| {
+        if wanted.is_none() {
+            scope.spawn(|| between::an_end_long_after_the_opening_is_told_as_it_was(&ground));
         }
-    }
+        for (name, test) in all {
+            if wanted.as_ref().is_none_or(|wanted| wanted == name) {
+                test(&ground);
+                println!("live sessions, {name}: all held");
+            }
+        }
+    });
 }

@@ -63,7 +63,7 @@ fn rows_have_their_columns_types_and_bounds(ground: &Ground) {
     let expected = ["integer", "number", "string", "string", "date", "number", "any", "boolean", "number"];
     assert_eq!(kinds, expected);
     assert_eq!(
-        *row,
+        row,
         json!([1, "2.50", "x", "\\x00ff", null, "nan", "{1,2}", true, 0.5]),
         "a decimal is exact"
     );

@@ -57,10 +57,10 @@ fn a_last_expression_is_shown_in_every_form(ground: &Ground) {
     assert_eq!(text(&outcome.stdout), "1\ntext\n");
     let [first, last] = outcome.displays.as_slice() else { panic!("{:?}", outcome.displays) };
     assert_eq!((first.kind, last.kind), (DisplayKind::Display, DisplayKind::Result));
-    assert_eq!(first.bundle["text/plain"], "1");
-    assert_eq!(last.bundle["text/plain"], "text");
-    assert_eq!(last.bundle["text/html"], "<b>html</b>");
-    assert_eq!(last.bundle["image/png"], "iVBORw==");
+    assert_eq!(first.bundle.value("text/plain"), "1");
+    assert_eq!(last.bundle.value("text/plain"), "text");
+    assert_eq!(last.bundle.value("text/html"), "<b>html</b>");
+    assert_eq!(last.bundle.value("image/png"), "iVBORw==");
     // What is printed is no bundle, whatever it looks like.
     let outcome = run(&session, "print('result 20\\n{\"text/plain\":\"no\"}')");
     assert_eq!(outcome.displays, []);

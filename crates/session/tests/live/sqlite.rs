@@ -41,7 +41,7 @@ fn rows_have_types_and_bounds(ground: &Ground) {
         run(&session, "select 1 i, 2.5 r, 'x' s, x'00ff' b, null n union all select 2, 3, 'y', x'', null");
     let fields = ["integer", "number", "string", "string", "any"];
     let names = ["i", "r", "s", "b", "n"];
-    let table = &outcome.displays[0].bundle[TABLE];
+    let table = outcome.displays[0].bundle.value(TABLE);
     let expected: Vec<_> =
         names.iter().zip(fields).map(|(name, kind)| json!({"name": name, "type": kind})).collect();
     assert_eq!(table["schema"]["fields"][0], expected[0]);

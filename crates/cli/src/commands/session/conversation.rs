@@ -202,8 +202,8 @@ fn show(outcome: &LiveOutcome) -> anyhow::Result<()> {
         let _closed = std::io::stderr().write_all(crate::visible_text::visible(&errors).as_bytes());
     }
     for display in &outcome.displays {
-        let forms = display.bundle.keys().filter(|form| form.starts_with("image/"));
-        for form in forms {
+        let forms = display.bundle.forms().map(|(form, _json)| form);
+        for form in forms.filter(|form| form.starts_with("image/")) {
             output::note(&format!("[{form}]"));
         }
     }

@@ -111,6 +111,7 @@ fn cannot_open(error: FarmError, language: &Language, all: &LanguageSet) -> Fail
         }
         FarmError::TooLarge { .. }
         | FarmError::Full { .. }
+        | FarmError::Interrupted
         | FarmError::Bank(_)
         | FarmError::Sandbox(_)
         | FarmError::Thread(_)
