@@ -56,6 +56,11 @@ impl RestingGroup {
         open.account(limits)
     }
 
+    /// Sets its limit on memory. Whoever is in it may have more than a lower one already, and then keeps the one it had.
+    pub(crate) fn limit_memory(&self, bytes: ByteSize) -> Result<(), GroupError> {
+        SlotCgroup::create(&self.hierarchy, &self.name)?.limit_memory(bytes)
+    }
+
     /// Processor time that was used in it, ever.
     pub(crate) fn cpu(&self) -> Result<Duration, GroupError> {
         match &self.hierarchy {

@@ -28,6 +28,7 @@ use crate::session::bank::Branches;
 use crate::session::branch::{BranchGroup, Branched, Provisions, REFUSED, not_branched};
 use crate::session::cage::{BranchEnd, Init, SessionCage, Standing, group};
 use crate::session::channel::{Channel, Message, Nonsense};
+use crate::session::shared::SharedMemory;
 use crate::session::written::Written;
 use crate::workspace::MountedWorkspace;
 
@@ -158,6 +159,7 @@ impl SessionCage {
         }
         drop(open_group);
         self.check_alone(waiting)?;
+        self.share_memory_with(&init)?;
         // The trunk has done its part, and goes on whatever becomes of this.
         self.let_go(init, depth, ends, own_group, workspace)
             .or_else(|error| not_branched(format!("the copy did not come up: {error}")))
@@ -200,6 +202,7 @@ impl SessionCage {
             file_owner: self.file_owner,
             file_user: self.file_user,
             limits: self.limits.clone(),
+            shared: SharedMemory::default(),
             cpu_seen: Duration::ZERO,
             ended: None,
         }))

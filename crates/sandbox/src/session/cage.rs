@@ -20,6 +20,7 @@ use crate::seat::Seat;
 use crate::session::bank::{Berth, Branches, SessionBank};
 use crate::session::channel::{Channel, Nonsense};
 use crate::session::family::{Admitted, Family};
+use crate::session::shared::SharedMemory;
 use crate::session::written::Written;
 
 /// What an agent says first.
@@ -96,6 +97,7 @@ pub struct SessionCage {
     pub(super) file_user: Option<u32>,
     /// Of all its cells together. What is waited for its opening is not one of them.
     pub(super) limits: Limits,
+    pub(super) shared: SharedMemory,
     /// Processor time that was used in its group when it was last looked at.
     pub(super) cpu_seen: Duration,
     pub(super) ended: Option<Termination>,
@@ -339,6 +341,7 @@ impl Furnished {
             file_user: self.file_user,
             // It may live as long as it likes.
             limits: Limits { wall_time: Duration::MAX, ..request.limits.clone() },
+            shared: SharedMemory::default(),
             cpu_seen: Duration::ZERO,
             ended: None,
         }

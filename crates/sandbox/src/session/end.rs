@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rollcage_guest::Stage;
 use rollcage_guest::protocol::{Ended, Report};
 use rollcage_sys::pidfd;
-use rollcage_types::{ExecRequest, Termination};
+use rollcage_types::{ExecRequest, Limits, Termination};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Signal, pidfd_send_signal};
@@ -108,9 +108,10 @@ impl SessionCage {
             (None, Some(ended)) => Ending::Own(ended),
             (None, None) => return Err(SandboxError::StubLost),
         };
-        let account = self.group.account(&self.limits).map_err(group)?;
+        let limits = Limits { memory: self.memory_limit(), ..self.limits.clone() };
+        let account = self.group.account(&limits).map_err(group)?;
         // Of output a session has no bound, but its cells have.
-        let evidence = Evidence { ending, account: &account, output: 0, limits: &self.limits };
+        let evidence = Evidence { ending, account: &account, output: 0, limits: &limits };
         let termination = outcome::termination(&evidence)?;
         self.ended = Some(termination);
         Ok(termination)

@@ -16,6 +16,7 @@ mod end;
 mod family;
 mod files;
 mod park;
+mod shared;
 mod turn;
 mod workspace;
 mod written;

@@ -174,6 +174,7 @@ impl SessionCage {
         answer: &mut dyn FnMut(&[u8]) -> Vec<u8>,
     ) -> Result<TurnOutcome, TurnError> {
         assert!(self.ended().is_none(), "a session that has ended is given no cell");
+        self.settle_memory_limit().map_err(TurnError::NotBegun)?;
         let cpu_before = self.group.cpu().map_err(group).map_err(TurnError::NotBegun)?;
         // One that was cancelled already is interrupted at once.
         let counter = u32::from(cancel.is_cancelled());

@@ -29,7 +29,7 @@ impl Inner {
     ) -> Result<(Promise, Busy<'a>), LiveError> {
         let live = self.live()?;
         let now = live.cage.memory().map_err(LiveError::Sandbox)?.as_u64();
-        let wanted = shared.spec.limits.memory.as_u64().saturating_sub(now);
+        let wanted = live.cage.memory_limit().as_u64().saturating_sub(now);
         let kept = live.promise.as_ref().map_or(0, Promise::bytes);
         let more = shared.farm.room_for(wanted.saturating_sub(kept), cancel)?;
         let promise = match self.live()?.promise.take() {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rollcage_session::live::{ForkWay, LiveSession, LiveSpec, LiveState};
+use rollcage_session::live::{CellLimits, ForkWay, LiveCell, LiveOutcome, LiveSession, LiveSpec, LiveState};
 use rollcage_session::{CellEffect, LostReason};
 use rollcage_types::{ByteSize, LimitKind, Limits, Termination};
 
@@ -21,13 +21,20 @@ pub(crate) fn all(ground: &Ground) {
     branches_have_branches(ground);
     only_the_supervisor_makes_branches(ground);
     limits_are_each_ones_own(ground);
+    a_trunk_may_change_what_its_branches_have(ground);
     how_a_branch_ends_is_told(ground);
 }
 
 fn spec() -> LiveSpec {
-    let limits =
-        Limits { memory: ByteSize::mib(256), wall_time: Duration::from_secs(2), ..Limits::default() };
+    let limits = Limits { memory: ByteSize::mib(256), ..Limits::default() };
     LiveSpec { limits, forks: true, ..LiveSpec::default() }
+}
+
+/// What comes of a cell that is meant to meet its limit on the clock.
+fn run_briefly(session: &LiveSession, source: &str) -> LiveOutcome {
+    let limits = CellLimits { wall_time: Duration::from_secs(2), ..CellLimits::from(&spec().limits) };
+    let cell = LiveCell { limits: Some(limits), ..LiveCell::new(source) };
+    session.execute(&cell, &mut |_| None).unwrap()
 }
 
 /// Branches that are copies.
@@ -294,7 +301,7 @@ fn only_the_supervisor_makes_branches(ground: &Ground) {
     }
     // The very flags of a branch wait for somebody who lets them pass, and nobody does.
     let session = open(&farm, "python", spec());
-    let outcome = run(&session, &clone(branch_flags));
+    let outcome = run_briefly(&session, &clone(branch_flags));
     assert_eq!(outcome.termination, Termination::LimitExceeded(LimitKind::WallTime), "{outcome:?}");
     assert_eq!(session.state(), LiveState::Ready);
     check(&copies(&session, 1)[0], "1", "1\n");
@@ -308,9 +315,22 @@ fn limits_are_each_ones_own(ground: &Ground) {
     assert_eq!(outcome.effect, CellEffect::Lost(LostReason::Limit(LimitKind::Memory)), "{outcome:?}");
     check(&branches[1], "len(x)", "104857600\n");
     check(&session, "len(x)", "104857600\n");
-    let outcome = run(&branches[1], "while True: pass");
+    let outcome = run_briefly(&branches[1], "while True: pass");
     assert_eq!(outcome.termination, Termination::LimitExceeded(LimitKind::WallTime));
     check(&branches[1], "len(x)", "104857600\n");
+}
+
+fn a_trunk_may_change_what_its_branches_have(ground: &Ground) {
+    let session = open(&ground.roomy(), "python", spec());
+    run(&session, "x = bytearray(b'x') * (150 << 20)");
+    let branches = copies(&session, 2);
+    // What it had stays its own for as long as they have it.
+    run(&session, "for at in range(0, len(x), 4096): x[at] = 121");
+    check(&session, "x[0], x[-4096]", "(121, 121)\n");
+    check(&branches[0], "x[0], x[-4096]", "(120, 120)\n");
+    drop(branches);
+    let outcome = run(&session, "y = bytearray(b'y') * (150 << 20)");
+    assert_eq!(outcome.effect, CellEffect::Lost(LostReason::Limit(LimitKind::Memory)), "{outcome:?}");
 }
 
 fn how_a_branch_ends_is_told(ground: &Ground) {
