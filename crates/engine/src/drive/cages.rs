@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rollcage_language::Language;
 use rollcage_sandbox::{Cancel, Host, HostConfig, HostError, SandboxError};
-use rollcage_session::live::{Farm, FarmBudget, FarmError};
+use rollcage_session::live::{AsideDirectory, Farm, FarmBudget, FarmError};
 use rollcage_types::{ExecOutcome, ExecRequest, IsolationLevel};
 use rollcage_warm::{Bounds, Pool};
 use tokio::sync::Semaphore;
@@ -78,8 +78,7 @@ impl Started {
         if let Some(opened) = opened.as_ref().filter(|opened| Arc::ptr_eq(opened.farm.host(), &host)) {
             return Some(opened.farm.clone());
         }
-        let made =
-            tempfile::Builder::new().prefix("rollcage-sessions-").tempdir().map_err(FarmError::Directory);
+        let made = AsideDirectory::create().map_err(FarmError::Directory);
         let made = made.and_then(|directory| {
             let budget = self.live_budget.get_or_init(|| FarmBudget::new(None, None, &host)).clone();
             let farm = Farm::within(budget, host, directory.path().to_owned(), Some(IDLE))?;
@@ -144,7 +143,7 @@ impl Started {
 #[derive(Debug)]
 struct OpenedFarm {
     farm: Farm,
-    _directory: tempfile::TempDir,
+    _directory: AsideDirectory,
 }
 
 /// What a request is for.

@@ -11,6 +11,7 @@ mod aside;
 mod banks;
 mod budget;
 mod bundle;
+mod directory;
 mod error;
 mod farm;
 mod fork;
@@ -27,6 +28,7 @@ mod store;
 mod watch;
 
 pub use bundle::MimeBundle;
+pub use directory::AsideDirectory;
 pub use error::{FarmError, LiveError};
 pub use farm::{Farm, FarmBudget, FarmConfig, FarmCounts};
 pub use fork::{ForkWay, Forked, Snapshot};

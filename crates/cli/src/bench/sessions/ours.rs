@@ -7,7 +7,7 @@ use anyhow::{Context as _, anyhow, ensure};
 use rollcage_api::BenchRow;
 use rollcage_language::{Language, LanguageSet};
 use rollcage_sandbox::Cancel;
-use rollcage_session::live::{Farm, FarmConfig, ForkWay, LiveCell, LiveSession, LiveSpec};
+use rollcage_session::live::{AsideDirectory, Farm, FarmConfig, ForkWay, LiveCell, LiveSession, LiveSpec};
 use rollcage_types::{ByteSize, Limits};
 
 use super::cases::SessionCase;
@@ -28,7 +28,7 @@ const SETTLING: Duration = Duration::from_secs(1);
 pub(super) struct Ground {
     pub(super) farm: Farm,
     pub(super) python: Arc<Language>,
-    _directory: tempfile::TempDir,
+    _directory: AsideDirectory,
 }
 
 impl Ground {
@@ -36,7 +36,7 @@ impl Ground {
         let python = find(&LanguageSet::built_in(), "python")?;
         let host = Arc::new(host::start_with(1, plan.host.clone())?);
         let directory =
-            tempfile::tempdir().context("cannot create a directory").map_err(Failure::infrastructure)?;
+            AsideDirectory::create().context("cannot create a directory").map_err(Failure::infrastructure)?;
         let config = FarmConfig {
             memory: plan.memory,
             live_max,

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use rollcage_language::{Language, LanguageSet};
-use rollcage_session::live::{Farm, FarmConfig, FarmError, LiveSpec};
+use rollcage_session::live::{AsideDirectory, Farm, FarmConfig, FarmError, LiveSpec};
 use rollcage_types::{FileEntry, RelativePath};
 
 use crate::cage_options::CageOptions;
@@ -70,7 +70,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
     let files = args.files.iter().map(|path| file(path)).collect::<Result<Vec<_>, _>>()?;
     let host = Arc::new(host::start_for(&language, 1, args.cages.host_config(None))?);
     let directory =
-        tempfile::tempdir().context("cannot create a directory").map_err(Failure::infrastructure)?;
+        AsideDirectory::create().context("cannot create a directory").map_err(Failure::infrastructure)?;
     let config =
         FarmConfig { memory: None, live_max: None, directory: directory.path().to_owned(), idle: None };
     let farm = Farm::new(host, config).map_err(Failure::infrastructure)?;
