@@ -16,7 +16,7 @@ import signal
 import time
 
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-end = time.monotonic() + 3
+end = time.monotonic() + (3 if UNCONFINED else 30)
 while time.monotonic() < end:
     if os.fork() == 0:
         stop = time.process_time() + 0.05
@@ -26,5 +26,5 @@ while time.monotonic() < end:
     stop = time.process_time() + 0.02
     while time.process_time() < stop:
         pass
-breached("three seconds of every processor")
+breached("seconds of every processor")
 "#;

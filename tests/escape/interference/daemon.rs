@@ -27,7 +27,7 @@ if os.fork() == 0:
             pass
     if os.fork() == 0:
         os.write(writer, b"x")
-        time.sleep(1)
+        time.sleep(1 if UNCONFINED else 30)
         # Both streams are still open: a reader that waits for their end waits for this.
         os.write(1, b"BREACHED the daemon lives\n")
         os._exit(0)

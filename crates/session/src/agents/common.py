@@ -2,6 +2,7 @@
 
 import _json
 import _signal
+import _thread
 import fcntl
 import os
 import posix
@@ -11,6 +12,10 @@ import sys
 KEPT_DESCRIPTORS_FROM = 64
 FORK_POINT = "/rollcage/session"
 READ_AT_ONCE = 65536
+# The supervisor hears no longer message.
+CONTENT_MAX = 16 << 20
+# Times that something is raised in the middle of one message. An error of the socket is, whatever is done.
+RAISED_MAX = 100
 
 # Kept, because a cell may replace what it finds in a module.
 globals().update({name: it for name, it in vars(__builtins__).items() if not name.startswith("__")})
@@ -55,7 +60,7 @@ def make_branch(channel, kept):
         return False
     if random is not None:
         random.setstate(state)
-    channel.inbox = b""
+    channel.forget()
     channel.say(b"ready", b"")
     return True
 
@@ -68,45 +73,124 @@ def live(agent):
 
 
 class Channel:
-    """The socket, which arrives as standard input."""
+    """The socket, which arrives as standard input.
+
+    Between any two steps here something may be raised: by an interrupt, or by another handler that a cell installed. A message
+    that is begun is said to its end all the same, and what was read is not lost. Threads of a cell speak in turn.
+    """
 
     def __init__(self):
         self.descriptor = keep_aside(0)
-        self.inbox = b""
+        self.inbox = []
+        # Answers that are still to come: one for whoever asks, and others for those who did not wait.
+        self.owed = 0
+        self.make_locks()
+        posix.register_at_fork(after_in_child=self.make_locks)
+
+    def make_locks(self):
+        """Where those were held by threads that are not there."""
+        self.saying, self.asking = _thread.allocate_lock(), _thread.allocate_lock()
 
     def line(self):
         """The words of the next line; None at the end."""
         while True:
-            line, end, rest = self.inbox.partition(b"\n")
+            line, end, rest = b"".join(self.inbox).partition(b"\n")
             if end:
-                self.inbox = rest
+                self.inbox[:] = [rest]
                 return line.decode().split(" ")
             if not self.more():
                 return None
 
-    def cells(self, branch):
-        """Cells as they come: number, source and standard input. `branch` is called where one is asked for between them."""
-        while (words := self.line()) is not None:
+    def cells(self, branch, show=None):
+        """Cells as they come: number, source and standard input. `branch` is called where one is asked for between them, and
+        `show` is told what a handler raises there that a cell left behind."""
+        while (words := self.order(show)) is not None:
             if words[0] == "branch":
                 branch()
-                continue
-            number, source, stdin = (int(word) for word in words[1:])
-            yield number, self.bytes(source), self.bytes(stdin)
+            elif words[0] in ("answer", "refuse"):
+                # To somebody who was interrupted.
+                self.bytes(int(words[1]))
+            else:
+                self.owed = 0
+                number, source, stdin = (int(word) for word in words[1:])
+                yield number, self.bytes(source), self.bytes(stdin)
+
+    def order(self, show):
+        while True:
+            try:
+                return self.line()
+            except BaseException as error:
+                # The socket's own, which has a number, comes again.
+                if show is None or getattr(error, "errno", None) is not None:
+                    raise
+                show(error)
+
+    def ask(self, question):
+        """What is answered; None if that is refused."""
+        with self.asking:
+            written = []
+            self.owed += 1
+            try:
+                self.say(b"input", question, written)
+            except BaseException:
+                # What is begun is said. What is not is not answered.
+                if not written:
+                    self.owed -= 1
+                raise
+            while True:
+                kind, answer = self.answer()
+                if self.owed == 0:
+                    return answer if kind == b"answer" else None
+
+    def answer(self):
+        """The next answer, which stays where it is until all of it has come."""
+        while True:
+            line, end, rest = b"".join(self.inbox).partition(b"\n")
+            if end:
+                kind, _, count = line.partition(b" ")
+                missing = int(count) - len(rest)
+                if missing <= 0:
+                    self.inbox[:] = [rest[int(count) :]]
+                    self.owed -= 1
+                    return kind, rest[: int(count)]
+            if not self.more():
+                leave(0)
 
     def bytes(self, count):
-        while len(self.inbox) < count and self.more():
+        while len(content := b"".join(self.inbox)) < count and self.more():
             pass
-        content, self.inbox = self.inbox[:count], self.inbox[count:]
-        return content
+        self.inbox[:] = [content[count:]]
+        return content[:count]
 
     def more(self):
-        chunk = read(self.descriptor, READ_AT_ONCE)
-        self.inbox += chunk
-        return bool(chunk)
+        # By the list itself, so that nothing is raised between the reading and its being kept.
+        self.inbox.extend(map(read, (self.descriptor,), (READ_AT_ONCE,)))
+        return bool(self.inbox[-1])
 
-    def say(self, kind, content):
-        rest = b"%s %d\n%s" % (kind, len(content), content)
-        while rest:
-            rest = rest[write(self.descriptor, rest) :]
+    def forget(self):
+        self.inbox.clear()
+        self.owed = 0
 
+    def say(self, kind, content, written=None):
+        """All of it, once it is begun: when there is anything in `written`, the counts of bytes."""
+        if len(content) > CONTENT_MAX:
+            content = b""  # Which is nothing that can be shown, and is counted.
+        message = b"%s %d\n%s" % (kind, len(content), content)
+        written = [] if written is None else written
+        with self.saying:
+            try:
+                # As above: what was written is known at once.
+                written.extend(map(write, (self.descriptor,), (message,)))
+            finally:
+                if sum(written) < len(message):
+                    self.say_rest(message, written)
 
+    def say_rest(self, message, written):
+        for _ in range(RAISED_MAX):
+            try:
+                while (at := sum(written)) < len(message):
+                    written.extend(map(write, (self.descriptor,), (message[at:],)))
+                return
+            except BaseException as error:
+                raised = [error]
+        raise raised.pop()

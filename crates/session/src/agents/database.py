@@ -16,11 +16,12 @@ class Rows:
         self.kept, self.size, self.omitted = [], 0, 0
 
     def add(self, row):
-        self.size += sum(len(value) if isinstance(value, (str, bytes)) else 8 for value in row)
         if len(self.kept) < ROWS_MAX and self.size <= BYTES_MAX:
-            self.kept.append(row)
-        else:
-            self.omitted += 1
+            self.size += sum(map(size, row))
+            if self.size <= BYTES_MAX:
+                self.kept.append(row)
+                return
+        self.omitted += 1
 
     def show(self, channel, output, kinds):
         """`kinds` are the types of the columns, in the terms of the table's form."""
@@ -54,6 +55,17 @@ class Rows:
         return json.dumps({"text/plain": rows, "application/vnd.dataresource+json": content}, default=str)
 
 
+def size(value):
+    """About as many bytes as are shown of it. What has parts may have any number of them."""
+    if isinstance(value, (str, bytes)):
+        return len(value)
+    return len(str(value)) if isinstance(value, (list, tuple, dict)) else 8
+
+
+class Interrupted(Exception):
+    """The cell was interrupted, and its statements are not gone on with."""
+
+
 class Statements:
     """An agent whose cells are statements. Others say what these are, how one is executed, and what an interrupt does."""
 
@@ -68,11 +80,17 @@ class Statements:
         try:
             for statement in self.statements(source):
                 self.execute(statement)
+                # Databases look for it now and then in a long statement, and in a short one never.
+                self.heed_interrupt()
             return "returned"
         except Exception as error:
             kind = "Interrupted" if self.interrupted else type(error).__name__
             print(f"{kind}: {error}", file=sys.stderr, flush=True)
             return f"raised {kind}"
+
+    def heed_interrupt(self):
+        if self.interrupted:
+            raise Interrupted("the cell was interrupted")
 
 
 def database_in_workspace(patterns):

@@ -57,8 +57,7 @@ class Agent(Statements):
         while some := result.fetchmany(ROWS_AT_ONCE):
             for row in some:
                 rows.add(row)
-            if self.interrupted:
-                raise KeyboardInterrupt
+            self.heed_interrupt()
         kinds = (str(column[1]) for column in columns)
         # DECIMAL(18,3) is one.
         kinds = [KINDS.get(kind.partition("(")[0], "any") for kind in kinds]

@@ -129,12 +129,26 @@ class Connection:
             yield result
             self.pq.PQclear(result)
 
+    def copied(self):
+        """What a COPY gives, piece by piece."""
+        some = ctypes.c_void_p()
+        while (length := self.pq.PQgetCopyData(self.handle, ctypes.byref(some), 1)) >= 0:
+            if length == 0:
+                self.hear()
+                continue
+            piece = ctypes.string_at(some, length)
+            self.pq.PQfreemem(some)
+            yield piece
+
     def wait(self):
-        """In Python, where a signal is heard."""
         while self.pq.PQisBusy(self.handle):
-            select.select([self.pq.PQsocket(self.handle)], [], [])
-            if not self.pq.PQconsumeInput(self.handle):
-                raise Failure("08006", self.pq.PQerrorMessage(self.handle).decode("utf-8", "replace"))
+            self.hear()
+
+    def hear(self):
+        """Waits for more from the server: in Python, where a signal is heard."""
+        select.select([self.pq.PQsocket(self.handle)], [], [])
+        if not self.pq.PQconsumeInput(self.handle):
+            raise Failure("08006", self.pq.PQerrorMessage(self.handle).decode("utf-8", "replace"))
 
     def is_lost(self):
         return self.pq.PQstatus(self.handle) != 0
@@ -171,8 +185,7 @@ class Agent(Statements):
         try:
             for statement in statements(source):
                 self.execute(statement)
-                if self.interrupted:
-                    raise Failure("57014", "ERROR:  canceling statement due to user request\n")
+                self.heed_interrupt()
             return "returned"
         except Failure as error:
             print(error, end="", file=sys.stderr, flush=True)
@@ -180,6 +193,10 @@ class Agent(Statements):
                 # And with it what it had begun, its temporary tables and its settings.
                 leave(1)
             return f"raised {error.code}"
+
+    def heed_interrupt(self):
+        if self.interrupted:
+            raise Failure("57014", "ERROR:  canceling statement due to user request\n")
 
     def execute(self, statement):
         connection, rows, kinds, failure = self.connection, None, [], None
@@ -195,7 +212,9 @@ class Agent(Statements):
                     values = (connection.value(result, 0, column) for column in columns)
                     rows.add([None if text is None else read(text) for text, (_, read) in zip(values, kinds)])
             elif status == COPY_OUT:
-                self.copy_out()
+                for rest in connection.copied():
+                    while rest:
+                        rest = rest[write(self.output, rest) :]
             elif status == COPY_IN:
                 pq.PQputCopyEnd(connection.handle, b"a cell has no such input")
             elif status == FATAL_ERROR:
@@ -205,14 +224,6 @@ class Agent(Statements):
             raise failure
         if rows is not None:
             rows.show(self.channel, self.output, [name for name, _ in kinds])
-
-    def copy_out(self):
-        pq, some = self.connection.pq, ctypes.c_void_p()
-        while (length := pq.PQgetCopyData(self.connection.handle, ctypes.byref(some), 0)) > 0:
-            rest = ctypes.string_at(some, length)
-            pq.PQfreemem(some)
-            while rest:
-                rest = rest[write(self.output, rest) :]
 
     def on_interrupt(self, _signal, _frame):
         self.interrupted = True

@@ -2,9 +2,9 @@
 
 It is given on the command line, and stops at its fork point, the opening of a file that is never there. What it is sent:
 `session SEED FLAGS`, then `cell NUMBER BYTES INPUT_BYTES` with so many bytes of source and of standard input, and to a
-question `answer BYTES` or `refuse 0`. What it says: `KIND BYTES` and so many bytes, of the kinds `ready`, `result` and `display`
-(MIME bundles as JSON), `input` (a question) and `done` (the cell's number, and how it
-ended). All numbers are decimal, and each line ends with a newline.
+question `answer BYTES` or `refuse 0`, which may be late for whoever asked. What it says: `KIND BYTES` and so many bytes, of the
+kinds `ready`, `result` and `display` (MIME bundles as JSON), `input` (a question) and `done` (the cell's number, and how it ended).
+All numbers are decimal, and each line ends with a newline.
 
 Cells are compiled as they are, never edited. Modules that a cell may shadow or patch are imported before the first cell.
 """
@@ -259,7 +259,7 @@ class Agent:
         return True
 
     def serve(self):
-        for number, source, stdin in self.channel.cells(self.branch):
+        for number, source, stdin in self.channel.cells(self.branch, show):
             self.begin(stdin)
             ending, code = self.interpreter.run(f"<cell {number}>", source.decode())
             self.end(code)
@@ -312,12 +312,8 @@ class Agent:
         if self.has_input or not self.asks or sys.stdin is not self.stdin:
             return self.input(prompt)
         self.flush()
-        self.channel.say(b"input", str(prompt).encode())
-        words = self.channel.line()
-        if words is None:
-            leave(0)
-        answer = self.channel.bytes(int(words[1]))
-        if words[0] != "answer":
+        answer = self.channel.ask(str(prompt).encode())
+        if answer is None:
             raise EOFError("nobody answers the input of this session")
         return answer.decode()
 
