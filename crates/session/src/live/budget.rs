@@ -108,6 +108,13 @@ impl Promise {
         self.bytes
     }
 
+    /// Gives back what is beyond so much.
+    pub(super) fn shrink_to(&mut self, bytes: u64) {
+        let beyond = self.bytes.saturating_sub(bytes);
+        self.budget.taken().promised -= beyond;
+        self.bytes -= beyond;
+    }
+
     /// Both, as one.
     pub(super) fn and(mut self, mut other: Self) -> Self {
         self.bytes += std::mem::take(&mut other.bytes);
@@ -178,6 +185,10 @@ mod tests {
         let both = first.and(second);
         assert_eq!(both.bytes(), 70);
         assert!(budget.promise(31).is_none());
+        let mut both = both;
+        both.shrink_to(69);
+        both.shrink_to(80);
+        assert!(budget.promise(31).is_some() && budget.promise(32).is_none());
         drop(both);
         assert!(budget.promise(100).is_some());
     }

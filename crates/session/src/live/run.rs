@@ -28,11 +28,18 @@ impl Inner {
         cancel: &Cancel,
     ) -> Result<(Promise, Busy<'a>), LiveError> {
         let live = self.live()?;
-        let now = live.cage.memory().map_err(LiveError::Sandbox)?.as_u64();
-        let wanted = live.cage.memory_limit().as_u64().saturating_sub(now);
+        let limit = live.cage.memory_limit().as_u64();
         let kept = live.promise.as_ref().map_or(0, Promise::bytes);
-        let more = shared.farm.room_for(wanted.saturating_sub(kept), cancel)?;
-        let promise = match self.live()?.promise.take() {
+        // What it has counts twice so, but need not be asked for while there is plenty.
+        let plenty = shared.farm.budget.promise(limit.saturating_sub(kept));
+        let more = match plenty {
+            Some(more) => more,
+            None => {
+                let now = live.cage.memory().map_err(LiveError::Sandbox)?.as_u64();
+                shared.farm.room_for(limit.saturating_sub(now).saturating_sub(kept), cancel)?
+            }
+        };
+        let promise = match live.promise.take() {
             Some(kept) => kept.and(more),
             None => more,
         };
@@ -40,10 +47,12 @@ impl Inner {
     }
 
     /// What was promised to a cell goes on to what it left running. What comes back is not needed any more.
-    pub(super) fn settle(&mut self, shared: &Shared, promise: Promise) -> Option<Promise> {
+    pub(super) fn settle(&mut self, shared: &Shared, mut promise: Promise) -> Option<Promise> {
         let waiting = self.waiting(shared);
         match &mut self.stand {
             Stand::Live(live) if live.has_left_running(shared.agent.tasks, waiting).unwrap_or(true) => {
+                let now = live.cage.memory().unwrap_or_default().as_u64();
+                promise.shrink_to(live.cage.memory_limit().as_u64().saturating_sub(now));
                 live.promise = Some(promise);
                 None
             }
