@@ -99,6 +99,17 @@ pub(super) fn await_word(
     }
 }
 
+/// Has everything written that waits to be.
+pub(super) fn tell(channel: &mut Channel, deadline: Deadline) -> Result<(), SandboxError> {
+    loop {
+        channel.flush().map_err(system("speak to the session"))?;
+        if !channel.has_more() {
+            return Ok(());
+        }
+        deadline.poll(&mut [PollFd::from_borrowed_fd(channel.fd(), PollFlags::OUT)])?;
+    }
+}
+
 fn lied(how: &str) -> SandboxError {
     SandboxError::Agent { message: how.to_owned() }
 }

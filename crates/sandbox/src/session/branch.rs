@@ -17,7 +17,7 @@ use crate::cgroup::{RestingGroup, SlotCgroup};
 use crate::error::SandboxError;
 use crate::furnish::system;
 use crate::session::bank::{Branches, SessionBank};
-use crate::session::birth::{Deadline, Ends, await_word};
+use crate::session::birth::{Deadline, Ends, await_word, tell};
 use crate::session::cage::{SessionCage, Standing, group};
 use crate::session::copy::copy_all;
 use crate::session::family::Admitted;
@@ -118,10 +118,8 @@ impl SessionCage {
         };
         let deadline = Deadline::from_now();
         self.channel.queue(b"branch 0 0 0\n");
-        self.channel.flush().map_err(system("speak to the session"))?;
-        if self.channel.has_more() {
-            return Err(SandboxError::Agent { message: "it does not read what it is told".to_owned() });
-        }
+        // Behind what it was told and has not read yet.
+        tell(&mut self.channel, deadline)?;
         // While the interpreter looks at itself.
         let provisions = self.provide(place, sys, depth);
         let word = await_word(&mut self.channel, &[BRANCHING, REFUSED], deadline)?

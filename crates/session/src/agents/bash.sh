@@ -81,14 +81,11 @@ __rollcage_next() {
   if [[ $bytes -gt 0 ]]; then IFS= builtin read -r -N "$bytes" -u "$__rollcage_channel" __rollcage_source; fi
   __rollcage_in=$__rollcage_null
   if [[ $input -gt 0 ]]; then
-    # Not by the shell, whose variables hold no NULs. All of it is one block, which is read to its end before any of it is
-    # written: by somebody whom no interrupt ends half-way, or the rest would be taken for a cell. A trap that hears of their
-    # end finds nothing redirected.
+    # Escaped, because variables hold no NULs. No interrupt ends this half-way, or the rest would be taken for a cell.
     builtin trap '' INT
-    (
-      builtin command -p dd "bs=$input" count=1 iflag=fullblock status=none of=/tmp/.rollcage-input \
-        <&"$__rollcage_channel" 2>&"$__rollcage_err"
-    ) || builtin exit 1
+    local text
+    IFS= builtin read -r -N "$input" -u "$__rollcage_channel" text
+    builtin printf '%b' "$text" >|/tmp/.rollcage-input
     \exec {__rollcage_in}</tmp/.rollcage-input
     builtin command -p rm -f /tmp/.rollcage-input
   fi

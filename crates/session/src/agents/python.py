@@ -21,6 +21,8 @@ FUTURE_FLAGS = 0
 for _feature in __future__.all_feature_names:
     FUTURE_FLAGS |= getattr(__future__, _feature).compiler_flag
 ROWS_MAX = 100
+# What a coroutine has to clean up when its cell is interrupted.
+CANCEL_S = 1
 print_exception, sources = traceback.print_exception, linecache.cache
 flush_libraries = ctypes.CDLL(None).fflush
 
@@ -78,7 +80,14 @@ class Interpreter:
         if self.loop is None or self.loop.is_closed():
             self.loop = asyncio.new_event_loop()
             asyncio.set_event_loop(self.loop)
-        self.loop.run_until_complete(coroutine)
+        task = self.loop.create_task(coroutine)
+        try:
+            self.loop.run_until_complete(task)
+        finally:
+            # One that was interrupted would go on in the next cell.
+            if not task.done():
+                task.cancel()
+                self.loop.run_until_complete(asyncio.wait([task], timeout=CANCEL_S))
 
 
 class Display:

@@ -1,5 +1,6 @@
 //! The programs of ours that run cells inside a session's interpreter, and what is said to them.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use rollcage_language::{Language, SessionInterrupts, SessionKind};
@@ -43,8 +44,8 @@ pub(super) struct Agent {
     executable: Option<String>,
     /// Who hears an interrupt.
     pub(super) interrupts: Interrupts,
-    /// Whether a text that it runs has no NULs.
-    leaves_out_nuls: bool,
+    /// A shell's variables hold no NULs: it would wait for what comes in their stead.
+    holds_nuls: bool,
 }
 
 const PYTHON: &str = concat!(
@@ -72,7 +73,7 @@ impl Agent {
     pub(super) fn of(language: &Language) -> Result<Self, FarmError> {
         let own = |argv: Vec<String>, interrupts| {
             let executable = language.fork_recipe().and_then(|recipe| recipe.executable.clone());
-            Self { argv, file: None, tasks: Tasks::One, executable, interrupts, leaves_out_nuls: false }
+            Self { argv, file: None, tasks: Tasks::One, executable, interrupts, holds_nuls: true }
         };
         // In the host's Python, whatever the language is run by.
         let of_database = |agent: &str, tasks| {
@@ -84,10 +85,9 @@ impl Agent {
                 own(instead_of_source(language, PYTHON), Interrupts::Interpreter)
             }
             // Children in the foreground first of all, for which bash waits.
-            (Some(SessionKind::Bash), _) => Self {
-                leaves_out_nuls: true,
-                ..own(instead_of_source(language, BASH), Interrupts::Everything)
-            },
+            (Some(SessionKind::Bash), _) => {
+                Self { holds_nuls: false, ..own(instead_of_source(language, BASH), Interrupts::Everything) }
+            }
             (Some(SessionKind::Sqlite), _) => of_database(of_database!("sqlite.py"), Tasks::One),
             // Its library has a thread as soon as it is loaded.
             (Some(SessionKind::DuckDb), _) => of_database(of_database!("duckdb.py"), Tasks::Threads),
@@ -101,7 +101,7 @@ impl Agent {
                     SessionInterrupts::Interpreter => Interrupts::Interpreter,
                     SessionInterrupts::Everything => Interrupts::Everything,
                 },
-                leaves_out_nuls: false,
+                holds_nuls: true,
             },
             (Some(SessionKind::Recipe) | None, _) => {
                 return Err(FarmError::NoAgent { language: language.name.clone() });
@@ -174,12 +174,13 @@ impl Agent {
 
     /// A cell, as it is sent.
     pub(super) fn cell(&self, number: u32, source: &[u8], stdin: &[u8]) -> Vec<u8> {
-        // A shell leaves them out of its scripts, and would wait here for what comes in their stead.
-        let is_left_out = |byte: &u8| self.leaves_out_nuls && *byte == 0;
-        let nuls = source.iter().filter(|byte| is_left_out(byte)).count();
-        let mut order = format!("cell {number} {} {}\n", source.len() - nuls, stdin.len()).into_bytes();
-        order.extend(source.iter().filter(|byte| !is_left_out(byte)));
-        order.extend_from_slice(stdin);
+        let (source, stdin) = match self.holds_nuls {
+            true => (Cow::Borrowed(source), Cow::Borrowed(stdin)),
+            false => (Cow::Owned(without_nuls(source)), Cow::Owned(escaped(stdin))),
+        };
+        let mut order = format!("cell {number} {} {}\n", source.len(), stdin.len()).into_bytes();
+        order.extend_from_slice(&source);
+        order.extend_from_slice(&stdin);
         order
     }
 
@@ -195,6 +196,24 @@ impl Agent {
     pub(super) fn ending(content: &[u8]) -> Option<Ending> {
         Ending::parse(std::str::from_utf8(content).ok()?)
     }
+}
+
+/// As a shell reads a script.
+fn without_nuls(source: &[u8]) -> Vec<u8> {
+    source.iter().copied().filter(|byte| *byte != 0).collect()
+}
+
+/// For `printf %b` of bash(1).
+fn escaped(bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len());
+    for byte in bytes {
+        match byte {
+            0 => out.extend_from_slice(b"\\0000"),
+            b'\\' => out.extend_from_slice(b"\\\\"),
+            _ => out.push(*byte),
+        }
+    }
+    out
 }
 
 /// The language's command, with the agent instead of a source file.

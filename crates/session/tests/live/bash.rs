@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rollcage_session::Ending;
-use rollcage_session::live::{LiveCell, LiveSpec, LiveState};
+use rollcage_session::live::{CellLimits, LiveCell, LiveSpec, LiveState};
 use rollcage_types::{LimitKind, Limits, Termination};
 
 use crate::{Ground, check, open, run, slowly, text};
@@ -60,20 +60,25 @@ fn an_exit_ends_the_cell_and_not_the_session(ground: &Ground) {
 }
 
 fn an_interrupt_ends_the_cell_and_not_the_session(ground: &Ground) {
-    let limits = Limits {
-        cpu_time: slowly(Duration::from_millis(300)),
-        wall_time: slowly(Duration::from_millis(900)),
-        ..Limits::default()
-    };
-    let session = open(&ground.roomy(), "bash", LiveSpec { limits, ..LiveSpec::default() });
+    let session = open(&ground.roomy(), "bash", LiveSpec::default());
     run(&session, "x=kept");
+    // With one short limit, so that a busy machine has it meet no other.
+    let run_briefly = |cell: &str, limit: LimitKind| {
+        let mut limits = CellLimits::from(&Limits::default());
+        if limit == LimitKind::CpuTime {
+            limits.cpu_time = slowly(Duration::from_millis(300));
+        } else {
+            limits.wall_time = slowly(Duration::from_millis(900));
+        }
+        session.execute(&LiveCell { limits: Some(limits), ..LiveCell::new(cell) }, &mut |_| None).unwrap()
+    };
     for (cell, limit) in [
         ("while :; do :; done", LimitKind::CpuTime),
         ("sleep 60; echo no", LimitKind::WallTime),
         ("while :; do sleep 0.3; done", LimitKind::WallTime),
         ("sleep 60 | cat; echo no", LimitKind::WallTime),
     ] {
-        let outcome = run(&session, cell);
+        let outcome = run_briefly(cell, limit);
         assert_eq!(outcome.termination, Termination::LimitExceeded(limit), "{cell}");
         assert_eq!(session.state(), LiveState::Ready, "{cell}");
         check(&session, "echo $x", "kept\n");
@@ -81,7 +86,7 @@ fn an_interrupt_ends_the_cell_and_not_the_session(ground: &Ground) {
     // A background job goes on, and is there for the next cell.
     check(&session, "sleep 60 & echo started", "started\n");
     check(&session, "jobs %1 >/dev/null && kill %1 && echo killed", "killed\n");
-    let outcome = run(&session, "trap '' INT; while :; do :; done");
+    let outcome = run_briefly("trap '' INT; while :; do :; done", LimitKind::CpuTime);
     assert_eq!(outcome.termination, Termination::LimitExceeded(LimitKind::CpuTime));
     assert!(matches!(session.state(), LiveState::Poisoned(_)));
 }
@@ -95,6 +100,18 @@ fn input_is_the_cells_own(ground: &Ground) {
     assert_eq!(cell("read a; cat", "one\ntwo\nthree"), "two\nthree");
     assert_eq!(cell("echo $a; read b || echo end", ""), "one\nend\n");
     check(&session, "ls -A /tmp | grep -v work", "");
+    // Whatever it is, and whatever its tools are called by then.
+    assert_eq!(cell("od -An -tx1", "a\0b\0"), " 61 00 62 00\n");
+    assert_eq!(cell("wc -c", &"\0x".repeat(1 << 19)), "1048576\n");
+    run(
+        &session,
+        "printf() { echo mine; }; rm() { echo mine; }; trap 'echo trapped' CHLD; PATH=/nowhere; set -eu",
+    );
+    assert_eq!(cell("read -r -d '' a; read -r -d '' b; echo $a $b", "a\0b\0"), "a b\n");
+    check(&session, "PATH=/usr/bin; trap - CHLD", "");
+    assert_eq!(cell("cat", "\\n \\\\ \\0101 %d\n"), "\\n \\\\ \\0101 %d\n");
+    // A shell leaves them out of its scripts.
+    check(&session, "echo a\0b", "ab\n");
 }
 
 fn it_is_put_aside_and_comes_back(ground: &Ground) {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rollcage_session::live::{ForkWay, LiveSpec, LiveState};
+use rollcage_session::live::{CellLimits, ForkWay, LiveCell, LiveSpec, LiveState};
 use rollcage_session::{CellEffect, Ending, LostReason};
 use rollcage_types::{FileEntry, LimitKind, Limits, RelativePath, Termination};
 use serde_json::json;
@@ -71,16 +71,23 @@ fn rows_have_their_columns_types_and_bounds(ground: &Ground) {
 }
 
 fn failures_and_interrupts_leave_the_rest(ground: &Ground) {
-    let limits = Limits { wall_time: Duration::from_secs(1), ..Limits::default() };
-    let session = open(&ground.roomy(), "postgresql", LiveSpec { limits, ..LiveSpec::default() });
+    let session = open(&ground.roomy(), "postgresql", LiveSpec::default());
     let outcome =
         run(&session, "create table t (a int); insert into t values (1); select nonsense; delete from t");
     assert_eq!(outcome.ending, Some(Ending::Raised("42703".to_owned())), "its SQLSTATE");
     assert!(text(&outcome.stderr).starts_with("ERROR:  column \"nonsense\" does not exist"), "{outcome:?}");
     let outcome = run(&session, "do $$ begin raise notice 'said'; end $$");
     assert_eq!(text(&outcome.stderr), "NOTICE:  said\n");
-    for endless in ["select pg_sleep(1000)", "do $$ begin loop end loop; end $$"] {
-        let outcome = run(&session, endless);
+    // The last has begun to give rows when it waits.
+    for endless in [
+        "select pg_sleep(1000)",
+        "do $$ begin loop end loop; end $$",
+        "select generate_series(1, 1000000000)",
+        "copy (select repeat('x', 20000) from generate_series(1, 3) union all select pg_sleep(1000)::text) to stdout",
+    ] {
+        let limits = CellLimits { wall_time: Duration::from_secs(1), ..CellLimits::from(&Limits::default()) };
+        let cell = LiveCell { limits: Some(limits), ..LiveCell::new(endless) };
+        let outcome = session.execute(&cell, &mut |_| None).unwrap();
         assert_eq!(outcome.termination, Termination::LimitExceeded(LimitKind::WallTime), "{endless}");
         let ended = (outcome.ending, session.state());
         assert_eq!(ended, (Some(Ending::Raised("57014".to_owned())), LiveState::Ready), "{endless}");

@@ -1,18 +1,24 @@
 //! What a Python session does for a well-meaning cell.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rollcage_session::Ending;
-use rollcage_session::live::{DisplayKind, LiveCell, LiveError, LiveSpec, LiveState};
-use rollcage_types::{FileEntry, RelativePath, Termination};
+use rollcage_session::live::{CellLimits, DisplayKind, LiveCell, LiveError, LiveSpec, LiveState};
+use rollcage_types::{FileEntry, LimitKind, Limits, RelativePath, Termination};
 
-use crate::{Ground, check, open, run, text};
+use crate::{Ground, check, open, run, slowly, text};
 
 pub(crate) fn all(ground: &Ground) {
     what_one_cell_defines_the_next_finds(ground);
     a_last_expression_is_shown_in_every_form(ground);
     failures_are_told_and_change_nothing_else(ground);
     input_is_given_answered_or_refused(ground);
+    an_answer_that_is_late_is_nobody_elses(ground);
+    a_question_that_was_interrupted_is_not_asked_again(ground);
+    what_is_shown_is_shown_whole(ground);
+    what_awaits_when_it_is_interrupted_is_over(ground);
+    handlers_that_cells_leave_behind_end_no_session(ground);
     files_are_put_listed_and_read(ground);
     two_sessions_with_one_seed_draw_the_same(ground);
     misuse_is_refused(ground);
@@ -117,6 +123,112 @@ fn input_is_given_answered_or_refused(ground: &Ground) {
     assert_eq!(text(&outcome.stdout), "'AdaAda'\n");
     assert_eq!(prompts, ["name? ", ""]);
     assert_eq!(run(&session, "input()").ending, Some(Ending::Raised("EOFError".to_owned())));
+}
+
+/// Interrupts while a cell asks, and answers all the same.
+fn an_answer_that_is_late_is_nobody_elses(ground: &Ground) {
+    let session = open(&ground.roomy(), "python", LiveSpec { asks: true, ..LiveSpec::default() });
+    // The last is longer than what the socket holds: half of it is read when the interrupt comes.
+    for late in [None, Some(b"late".to_vec()), Some(vec![b'x'; 4 << 20])] {
+        let asks = LiveCell::new("try: input()\nexcept EOFError: pass\nwhile True: pass");
+        let outcome = session
+            .execute(&asks, &mut |_prompt| {
+                session.interrupt();
+                late.clone()
+            })
+            .unwrap();
+        assert_eq!(outcome.termination, Termination::Cancelled);
+        assert_eq!(outcome.ending, Some(Ending::Raised("KeyboardInterrupt".to_owned())));
+        assert_eq!(session.state(), LiveState::Ready);
+        check(&session, "6 * 7", "42\n");
+        let outcome = session.execute(&LiveCell::new("input()"), &mut |_| Some(b"Ada".to_vec())).unwrap();
+        assert_eq!(text(&outcome.stdout), "'Ada'\n");
+    }
+}
+
+/// Where the interrupt comes before the answer is read, for certain.
+fn a_question_that_was_interrupted_is_not_asked_again(ground: &Ground) {
+    let session = open(&ground.roomy(), "python", LiveSpec { asks: true, ..LiveSpec::default() });
+    run(
+        &session,
+        "import signal, sys\nframe = sys._getframe()\n\
+         while type(frame.f_locals.get('self')).__name__ != 'Agent': frame = frame.f_back\n\
+         channel = frame.f_locals['self'].channel\nmore = channel.more\n\
+         def interrupted():\n    channel.more = more\n    signal.raise_signal(signal.SIGINT)\n    return more()\n\
+         def ask(prompt):\n    channel.more = interrupted\n    return input(prompt)",
+    );
+    let echo = |source: &str| {
+        let outcome = session.execute(&LiveCell::new(source), &mut |prompt| Some(prompt.into())).unwrap();
+        (outcome.ending, text(&outcome.stdout))
+    };
+    let interrupted = Some(Ending::Raised("KeyboardInterrupt".to_owned()));
+    assert_eq!(echo("ask('first')"), (interrupted, String::new()));
+    assert_eq!(echo("input('second')"), (Some(Ending::Returned), "'second'\n".to_owned()));
+    let again = "try: ask('third')\nexcept KeyboardInterrupt: pass\ninput('fourth')";
+    assert_eq!(echo(again), (Some(Ending::Returned), "'fourth'\n".to_owned()));
+    check(&session, "6 * 7", "42\n");
+}
+
+/// Half a message would be taken for another.
+fn what_is_shown_is_shown_whole(ground: &Ground) {
+    let session = open(&ground.roomy(), "python", LiveSpec::default());
+    run(
+        &session,
+        "class Long:\n    def __init__(self, size): self.size = size\n    def __repr__(self): return 'long'\n    \
+         def _repr_html_(self): return 'x' * self.size",
+    );
+    let wall_time = slowly(Duration::from_secs(1));
+    let limits = Some(CellLimits { wall_time, ..CellLimits::from(&Limits::default()) });
+    let endless = LiveCell { limits, ..LiveCell::new("while True: display(Long(3 << 20))") };
+    let outcome = session.execute(&endless, &mut |_| None).unwrap();
+    assert_eq!(outcome.termination, Termination::LimitExceeded(LimitKind::WallTime));
+    assert_eq!(outcome.ending, Some(Ending::Raised("KeyboardInterrupt".to_owned())));
+    for display in &outcome.displays {
+        assert_eq!(display.bundle.value("text/html").as_str().map(str::len), Some(3 << 20));
+    }
+    check(&session, "6 * 7", "42\n");
+    let outcome = run(
+        &session,
+        "import threading\nthreads = [threading.Thread(target=display, args=(Long(1 << 20),)) for _ in range(8)]\n\
+         for thread in threads: thread.start()\nfor thread in threads: thread.join()",
+    );
+    assert_eq!((outcome.displays.len(), outcome.displays_dropped), (8, 0));
+    // Longer than a message may be.
+    let outcome = run(&session, "Long(17 << 20)");
+    assert_eq!(
+        (text(&outcome.stdout), outcome.displays.len(), outcome.displays_dropped),
+        ("long\n".to_owned(), 0, 1)
+    );
+    check(&session, "6 * 7", "42\n");
+}
+
+fn what_awaits_when_it_is_interrupted_is_over(ground: &Ground) {
+    let session = open(&ground.roomy(), "python", LiveSpec::default());
+    run(&session, "import asyncio");
+    let wall_time = slowly(Duration::from_secs(1));
+    let limits = Some(CellLimits { wall_time, ..CellLimits::from(&Limits::default()) });
+    let cell = "try: await asyncio.sleep(60)\nfinally: print('ended')";
+    let outcome = session.execute(&LiveCell { limits, ..LiveCell::new(cell) }, &mut |_| None).unwrap();
+    assert_eq!(outcome.termination, Termination::LimitExceeded(LimitKind::WallTime));
+    assert_eq!((text(&outcome.stdout), session.state()), ("ended\n".to_owned(), LiveState::Ready));
+    check(&session, "n = len(asyncio.all_tasks()); await asyncio.sleep(.01); n", "1\n");
+}
+
+fn handlers_that_cells_leave_behind_end_no_session(ground: &Ground) {
+    let session = open(&ground.roomy(), "python", LiveSpec::default());
+    let cell = "import os, signal, subprocess\ndef late(*_): raise TimeoutError('late')\n\
+                signal.signal(signal.SIGALRM, late)\n\
+                waits = 'while ! [ -e over ]; do sleep .01; done; kill -ALRM $PPID; touch said'\n\
+                child = subprocess.Popen(['bash', '-c', waits])";
+    run(&session, cell);
+    session.put_file(FileEntry::new(RelativePath::new("over").unwrap(), b"".to_vec())).unwrap();
+    while session.get_file(&RelativePath::new("said").unwrap()).is_err() {
+        std::thread::yield_now();
+    }
+    let outcome = run(&session, "child.wait()");
+    assert_eq!(text(&outcome.stdout), "0\n");
+    assert!(text(&outcome.stderr).ends_with("TimeoutError: late\n"), "{outcome:?}");
+    assert_eq!(outcome.ending, Some(Ending::Returned));
 }
 
 fn files_are_put_listed_and_read(ground: &Ground) {

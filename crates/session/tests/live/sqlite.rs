@@ -58,14 +58,19 @@ fn failures_and_interrupts_leave_the_rest(ground: &Ground) {
     let outcome = run(&session, "create table t (a); insert into t values (1); select nonsense");
     assert_eq!(outcome.ending, Some(Ending::Raised("OperationalError".to_owned())));
     assert_eq!(text(&outcome.stderr), "OperationalError: no such column: nonsense\n");
-    let endless = "with recursive c(n) as (select 1 union all select n + 1 from c) select sum(n) from c";
-    let outcome = run(&session, endless);
-    assert_eq!(outcome.termination, Termination::LimitExceeded(LimitKind::CpuTime));
-    assert_eq!(
-        (outcome.ending, session.state()),
-        (Some(Ending::Raised("Interrupted".to_owned())), LiveState::Ready)
-    );
-    check(&session, "select a from t", "a\n1\n");
+    let numbers = "with recursive c(n) as (select 1 union all select n + 1 from c";
+    // While it computes, while rows are fetched, and between statements that are each over before it looks.
+    let computes = format!("{numbers}) select sum(n) from c");
+    let fetches = format!("{numbers}) select n from c");
+    let short = |last: u32| format!("{numbers} where n < 500) select n from c where n > {last};");
+    let between: String = (1000..9000).map(short).collect();
+    for endless in [computes, fetches, between] {
+        let outcome = run(&session, &endless);
+        assert_eq!(outcome.termination, Termination::LimitExceeded(LimitKind::CpuTime), "{outcome:?}");
+        let ended = (outcome.ending, session.state());
+        assert_eq!(ended, (Some(Ending::Raised("Interrupted".to_owned())), LiveState::Ready));
+        check(&session, "select a from t", "a\n1\n");
+    }
     // No character of the language, and no reason to end.
     check(&session, "select a\0 from t; select '\0b' b", "a\n1\nb\nb\n");
 }
