@@ -29,8 +29,15 @@ const PYTHON: Driver = Driver {
 
 const BASH: Driver = Driver {
     scripts: &[
-        ("driver.sh", include_str!("drivers/bash.sh")),
-        ("cells.sh", include_str!("drivers/bash_cells.sh")),
+        (
+            "driver.sh",
+            concat!(
+                include_str!("drivers/bash.sh"),
+                include_str!("bash_trap.sh"),
+                "builtin eval \"$__rollcage_code\"\n"
+            ),
+        ),
+        ("cells.sh", concat!(include_str!("bash_exits.sh"), include_str!("drivers/bash_cells.sh"))),
     ],
     suffix: "sh",
 };

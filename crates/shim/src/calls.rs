@@ -84,7 +84,7 @@ unsafe fn open_by<T>(
     open: impl Fn(*const c_char) -> T,
     descriptor: impl Fn(&T) -> c_int,
 ) -> T {
-    if is_copy() && !path.is_null() {
+    if is_session() && !path.is_null() {
         // SAFETY: not null, and open(2) asks for NUL-terminated paths.
         let asked = unsafe { CStr::from_ptr(path) };
         if let Some(other) = standard_input::look_at(asked).or_else(|| branch::look_at(asked)) {
@@ -111,9 +111,9 @@ unsafe fn open_by<T>(
     }
 }
 
-/// Whether this is a copy, or a spare that has gone on.
-fn is_copy() -> bool {
-    STATE.load(Ordering::Relaxed) == PASSING && SETTINGS.get().is_some()
+/// Whether this is a copy that a session goes on in.
+fn is_session() -> bool {
+    STATE.load(Ordering::Relaxed) == PASSING && SETTINGS.get().is_some_and(Settings::is_session)
 }
 
 /// The socket of a session, if that is what a copy opens.
@@ -122,7 +122,7 @@ fn is_copy() -> bool {
 ///
 /// `path` is what open(2) was called with.
 unsafe fn channel(path: *const c_char) -> Option<c_int> {
-    if !is_copy() || path.is_null() {
+    if !is_session() || path.is_null() {
         return None;
     }
     // SAFETY: not null, and open(2) asks for NUL-terminated paths.

@@ -48,6 +48,19 @@ pub enum SessionFileError {
     List(#[source] std::io::Error),
 }
 
+impl SessionFileError {
+    /// Whether the same may succeed a little later: what it wanted was ours, descriptors or memory.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Missing { .. } | Self::NotPlain { .. } => false,
+            Self::Write { source, .. } | Self::List(source) => {
+                let lacking = [Errno::MFILE, Errno::NFILE, Errno::NOMEM];
+                Errno::from_io_error(source).is_some_and(|errno| lacking.contains(&errno))
+            }
+        }
+    }
+}
+
 /// A file of a workspace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListedFile {

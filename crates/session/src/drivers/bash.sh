@@ -15,7 +15,7 @@ BASH_ARGV0=bash
 # Not `builtin exec`, which undoes its redirections.
 exec {__rollcage_live_in}<&0 {__rollcage_live_out}>&1 {__rollcage_live_err}>&2
 exec {__rollcage_null}<>/dev/null </dev/null >/dev/null 2>&1
-__rollcage_next=0
+__rollcage_number=0
 __rollcage_log=
 __rollcage_status=0
 # `cell` while a cell runs, or the action of its EXIT trap; `exited` when it made the shell exit; else empty.
@@ -46,26 +46,9 @@ __rollcage_restore() {
   builtin printf '%s' "${__rollcage_inputs[__rollcage_cell]}" >|"$file.stdin" || builtin :
 }
 
-# A cell's own EXIT trap runs when a cell exits, so it must not replace ours. In a subshell it is its own affair.
-# Standard error is put aside, so that `set -x` does not show what happens in here.
-trap() {
-  if [[ ${1-} == -- ]]; then builtin shift; fi
-  if [[ $BASHPID != "$__rollcage_shell" || $# -eq 0 || $1 == -[lp]* ]]; then
-    builtin trap "$@" 2>&"$__rollcage_err"
-    builtin return
-  fi
-  if [[ $# -eq 1 ]]; then builtin set -- - "$1"; fi
-  local action=$1 signal
-  local -a others
-  others=()
-  builtin shift
-  for signal in "$@"; do
-    case $signal in
-      0 | [Ee][Xx][Ii][Tt] | [Ss][Ii][Gg][Ee][Xx][Ii][Tt]) __rollcage_at_exit=${action#-} ;;
-      *) others+=("$signal") ;;
-    esac
-  done
-  if [[ ${#others[@]} -gt 0 ]]; then builtin trap -- "$action" "${others[@]}" 2>&"$__rollcage_err"; fi
-} 2>/dev/null
+# Says how the cell ended, and lets go of its input.
+__rollcage_done() {
+  \exec {__rollcage_in}<&-
+  __rollcage_report "$__rollcage_cell end $1"
+}
 
-builtin eval "$__rollcage_code"

@@ -53,7 +53,14 @@ const PYTHON: &str = concat!(
     include_str!("../agents/common.py"),
     include_str!("../agents/python.py")
 );
-const BASH: &str = include_str!("../agents/bash.sh");
+const BASH: &str = concat!(
+    include_str!("../agents/bash.sh"),
+    include_str!("../bash_trap.sh"),
+    // What is evaluated again after each exit.
+    "IFS= builtin read -r -d '' __rollcage_code <<'__rollcage_end'\n",
+    include_str!("../bash_exits.sh"),
+    include_str!("../agents/bash_cells.sh")
+);
 
 macro_rules! of_database {
     ($agent:literal) => {

@@ -193,7 +193,9 @@ impl LiveError {
     /// Whether the same may succeed a little later. A session that was lost with what failed is to be restored first.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Busy => true,
+            // The disk, or descriptors.
+            Self::Busy | Self::Store { .. } => true,
+            Self::File(error) => error.is_retryable(),
             Self::Farm(error) => error.is_retryable(),
             Self::Sandbox(error) => error.is_retryable(),
             Self::Closed
@@ -208,9 +210,7 @@ impl LiveError {
             | Self::Diverged { .. }
             | Self::DatabaseDiverged { .. }
             | Self::TooManyForks { .. }
-            | Self::ForeignSnapshot
-            | Self::File(_)
-            | Self::Store { .. } => false,
+            | Self::ForeignSnapshot => false,
         }
     }
 }
