@@ -151,14 +151,6 @@ impl SlotCgroup {
         .map(ByteSize::bytes)
     }
 
-    /// Sets the limit on memory alone, of a group that need not be empty.
-    fn limit_memory(&mut self, bytes: ByteSize) -> Result<(), GroupError> {
-        match &mut self.version {
-            Version::V1(group) => group.limit_memory(bytes.as_u64()),
-            Version::V2(group) => group.limit_memory(bytes.as_u64()),
-        }
-    }
-
     /// Sets the limits and the counters' starting values. The group must be empty.
     pub(crate) fn begin(&mut self, limits: &Limits) -> Result<(), GroupError> {
         let wanted = (limits.memory, limits.processes);

@@ -56,9 +56,24 @@ impl RestingGroup {
         open.account(limits)
     }
 
-    /// Sets its limit on memory. Whoever is in it may have more than a lower one already, and then keeps the one it had.
-    pub(crate) fn limit_memory(&self, bytes: ByteSize) -> Result<(), GroupError> {
-        SlotCgroup::create(&self.hierarchy, &self.name)?.limit_memory(bytes)
+    /// Changes its limit on memory from one to another. Whoever is in it may have more than a lower one already; then this fails.
+    pub(crate) fn limit_memory(&self, from: ByteSize, to: ByteSize) -> Result<(), GroupError> {
+        let text = to.as_u64().to_string();
+        let write = |path: PathBuf| GroupFile::open(&path, OFlags::WRONLY)?.write(&text);
+        match &self.hierarchy {
+            Hierarchy::V1(roots) => {
+                let group = roots.memory.join(&self.name);
+                let (without, with) =
+                    (group.join("memory.limit_in_bytes"), group.join("memory.memsw.limit_in_bytes"));
+                // The limit with swap, where that is accounted, may never be below the one without.
+                match (with.exists(), to > from) {
+                    (false, _) => write(without),
+                    (true, true) => write(with).and_then(|()| write(without)),
+                    (true, false) => write(without).and_then(|()| write(with)),
+                }
+            }
+            Hierarchy::V2(root) => write(root.group.join(&self.name).join("memory.max")),
+        }
     }
 
     /// Processor time that was used in it, ever.

@@ -93,10 +93,6 @@ impl Group {
         vec![self.memory.tasks.fd(), self.pids.tasks.fd(), self.cpu.tasks.fd()]
     }
 
-    pub(super) fn limit_memory(&self, bytes: u64) -> Result<(), GroupError> {
-        self.memory.limit(bytes)
-    }
-
     pub(super) fn limit(&mut self, limits: &Limits) -> Result<(), GroupError> {
         self.memory.limit(limits.memory.as_u64())?;
         self.pids.limit(limits.processes)

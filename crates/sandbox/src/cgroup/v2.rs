@@ -111,10 +111,6 @@ impl Group {
         self.pids.procs.fd()
     }
 
-    pub(super) fn limit_memory(&mut self, bytes: u64) -> Result<(), GroupError> {
-        self.memory.limit(bytes)
-    }
-
     pub(super) fn limit(&mut self, limits: &Limits) -> Result<(), GroupError> {
         self.memory.limit(limits.memory.as_u64())?;
         self.pids.limit(limits.processes)

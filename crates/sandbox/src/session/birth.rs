@@ -170,7 +170,7 @@ impl SessionCage {
         }
         drop(open_group);
         self.check_alone(waiting)?;
-        self.share_memory_with(&init)?;
+        self.shared.add(&init);
         // The trunk has done its part, and goes on whatever becomes of this.
         self.let_go(init, depth, ends, own_group, workspace)
             .or_else(|error| not_branched(format!("the copy did not come up: {error}")))
@@ -215,6 +215,7 @@ impl SessionCage {
             limits: self.limits.clone(),
             shared: SharedMemory::default(),
             cpu_seen: Duration::ZERO,
+            tasks_seen: None,
             ended: None,
         }))
     }

@@ -100,6 +100,8 @@ pub struct SessionCage {
     pub(super) shared: SharedMemory,
     /// Processor time that was used in its group when it was last looked at.
     pub(super) cpu_seen: Duration,
+    /// Its processes and threads after its last turn.
+    pub(super) tasks_seen: Option<u64>,
     pub(super) ended: Option<Termination>,
 }
 
@@ -172,6 +174,11 @@ impl SessionCage {
             Standing::Trunk => now,
             Standing::Branch { .. } => now.saturating_sub(1),
         })
+    }
+
+    /// The same right after its last turn, if there was one.
+    pub fn tasks_after_turn(&self) -> Result<u64, SandboxError> {
+        self.tasks_seen.map_or_else(|| self.tasks(), Ok)
     }
 
     /// Its processes at this moment, without the init of a branch.
@@ -343,6 +350,7 @@ impl Furnished {
             limits: Limits { wall_time: Duration::MAX, ..request.limits.clone() },
             shared: SharedMemory::default(),
             cpu_seen: Duration::ZERO,
+            tasks_seen: None,
             ended: None,
         }
     }

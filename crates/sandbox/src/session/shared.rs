@@ -14,18 +14,23 @@ use crate::session::cage::{Init, SessionCage, group};
 /// What of it is whose.
 #[derive(Debug, Default)]
 pub(super) struct SharedMemory {
-    /// The branches, and what the session had when each was made.
-    branches: Vec<(Weak<Init>, u64)>,
+    branches: Vec<Sharing>,
     /// What it may have more.
     allowed: u64,
 }
 
+/// A branch.
+#[derive(Debug)]
+struct Sharing {
+    init: Weak<Init>,
+    /// What the session had when it was made. It has the same until its next turn, when that is looked at.
+    bytes: Option<u64>,
+}
+
 impl SharedMemory {
-    /// What it may have more because of those that are still there. However many they are, no more than for one: a session does not
-    /// hold twice what it may because it is branched often.
-    fn wanted(&mut self) -> u64 {
-        self.branches.retain(|(init, _)| init.strong_count() > 0);
-        self.branches.iter().map(|(_, bytes)| *bytes).max().unwrap_or(0)
+    /// Takes note of a branch that was just made.
+    pub(super) fn add(&mut self, init: &Arc<Init>) {
+        self.branches.push(Sharing { init: Arc::downgrade(init), bytes: None });
     }
 }
 
@@ -35,23 +40,26 @@ impl SessionCage {
         ByteSize::bytes(self.limits.memory.as_u64().saturating_add(self.shared.allowed))
     }
 
-    /// Takes note of a branch that was just made.
-    pub(super) fn share_memory_with(&mut self, init: &Arc<Init>) -> Result<(), SandboxError> {
-        let now = self.memory()?.as_u64().min(self.limits.memory.as_u64());
-        self.shared.branches.push((Arc::downgrade(init), now));
-        self.settle_memory_limit()
-    }
-
-    /// Has the limit on memory follow which branches there are.
-    pub(super) fn settle_memory_limit(&mut self) -> Result<(), SandboxError> {
-        let before = self.shared.allowed;
-        self.shared.allowed = self.shared.wanted();
-        if self.shared.allowed > before {
-            return self.group.limit_memory(self.memory_limit()).map_err(group);
+    /// Has the limit on memory follow which branches there are, before it is given anything to do.
+    pub fn settle_memory_limit(&mut self) -> Result<(), SandboxError> {
+        self.shared.branches.retain(|sharing| sharing.init.strong_count() > 0);
+        if self.shared.branches.iter().any(|sharing| sharing.bytes.is_none()) {
+            let now = self.memory()?.as_u64().min(self.limits.memory.as_u64());
+            for sharing in &mut self.shared.branches {
+                sharing.bytes.get_or_insert(now);
+            }
         }
-        // Of what the branches had it may have kept more than it may have now; that is found when it takes more yet.
-        if self.shared.allowed < before && self.group.limit_memory(self.memory_limit()).is_err() {
-            self.shared.allowed = before;
+        // However many they are, no more than for one: a session does not hold twice what it may because it is branched often.
+        let wanted = self.shared.branches.iter().filter_map(|sharing| sharing.bytes).max().unwrap_or(0);
+        let (before, from) = (self.shared.allowed, self.memory_limit());
+        if wanted == before {
+            return Ok(());
+        }
+        self.shared.allowed = wanted;
+        match self.group.limit_memory(from, self.memory_limit()) {
+            // It has kept more of what the branches had than it may have now. It may not take more yet.
+            Err(_) if wanted < before => self.shared.allowed = before,
+            other => other.map_err(group)?,
         }
         Ok(())
     }

@@ -174,13 +174,20 @@ impl SessionCage {
         answer: &mut dyn FnMut(&[u8]) -> Vec<u8>,
     ) -> Result<TurnOutcome, TurnError> {
         assert!(self.ended().is_none(), "a session that has ended is given no cell");
-        self.settle_memory_limit().map_err(TurnError::NotBegun)?;
-        let cpu_before = self.group.cpu().map_err(group).map_err(TurnError::NotBegun)?;
+        let cpu_before = self.cpu_before().map_err(TurnError::NotBegun)?;
         // One that was cancelled already is interrupted at once.
         let counter = u32::from(cancel.is_cancelled());
         let waker = eventfd(counter, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map(Arc::new);
         let waker = waker.map_err(system("create an eventfd")).map_err(TurnError::NotBegun)?;
         self.carry_out(turn, cpu_before, &waker, cancel, answer).map_err(TurnError::CutOff)
+    }
+
+    /// Processor time that was used before a turn. An interpreter that was alone after the last has used none since.
+    fn cpu_before(&self) -> Result<Duration, SandboxError> {
+        match self.tasks_seen {
+            Some(1) => Ok(self.cpu_seen),
+            _ => self.group.cpu().map_err(group),
+        }
     }
 
     fn carry_out(
@@ -400,6 +407,7 @@ impl SessionCage {
         if matches!(end, TurnEnd::Done(_)) {
             // The next cell is not to blame for what this one was refused, and lived with.
             self.group.forget_refusals().map_err(group)?;
+            self.tasks_seen = Some(self.tasks()?);
         }
         self.cpu_seen = cpu;
         let (stdout, stderr) = (self.stdout.take(), self.stderr.take());

@@ -84,10 +84,18 @@ impl Live {
         Ok(Self { cage, _place: place, parked: None, promise: None, processes })
     }
 
-    /// Whether cells left something running. `waiting` of its processes do nothing any more.
+    /// Whether something that cells left is running now. `waiting` of its processes do nothing any more.
     pub(super) fn has_left_running(&self, tasks: Tasks, waiting: u64) -> Result<bool, SandboxError> {
         match tasks {
             Tasks::One => Ok(self.cage.tasks()? > 1 + waiting),
+            Tasks::Threads | Tasks::Server => self.left_running(tasks, waiting),
+        }
+    }
+
+    /// Whether the last cell left something running, or one before it.
+    pub(super) fn left_running(&self, tasks: Tasks, waiting: u64) -> Result<bool, SandboxError> {
+        match tasks {
+            Tasks::One => Ok(self.cage.tasks_after_turn()? > 1 + waiting),
             Tasks::Threads => Ok(self.cage.processes()? > self.processes),
             // Statements start no processes of their own.
             Tasks::Server => Ok(false),

@@ -28,6 +28,7 @@ impl Inner {
         cancel: &Cancel,
     ) -> Result<(Promise, Busy<'a>), LiveError> {
         let live = self.live()?;
+        live.cage.settle_memory_limit().map_err(LiveError::Sandbox)?;
         let limit = live.cage.memory_limit().as_u64();
         let kept = live.promise.as_ref().map_or(0, Promise::bytes);
         // What it has counts twice so, but need not be asked for while there is plenty.
@@ -50,7 +51,7 @@ impl Inner {
     pub(super) fn settle(&mut self, shared: &Shared, mut promise: Promise) -> Option<Promise> {
         let waiting = self.waiting(shared);
         match &mut self.stand {
-            Stand::Live(live) if live.has_left_running(shared.agent.tasks, waiting).unwrap_or(true) => {
+            Stand::Live(live) if live.left_running(shared.agent.tasks, waiting).unwrap_or(true) => {
                 let now = live.cage.memory().unwrap_or_default().as_u64();
                 promise.shrink_to(live.cage.memory_limit().as_u64().saturating_sub(now));
                 live.promise = Some(promise);

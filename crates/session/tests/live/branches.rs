@@ -329,6 +329,10 @@ fn a_trunk_may_change_what_its_branches_have(ground: &Ground) {
     check(&session, "x[0], x[-4096]", "(121, 121)\n");
     check(&branches[0], "x[0], x[-4096]", "(120, 120)\n");
     drop(branches);
+    // They are gone a moment later, and with them what they had.
+    while session.memory().unwrap() > ByteSize::mib(200) {
+        std::thread::yield_now();
+    }
     let outcome = run(&session, "y = bytearray(b'y') * (150 << 20)");
     assert_eq!(outcome.effect, CellEffect::Lost(LostReason::Limit(LimitKind::Memory)), "{outcome:?}");
 }
