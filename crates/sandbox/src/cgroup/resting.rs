@@ -56,23 +56,16 @@ impl RestingGroup {
         open.account(limits)
     }
 
-    /// Changes its limit on memory from one to another. Whoever is in it may have more than a lower one already; then this fails.
-    pub(crate) fn limit_memory(&self, from: ByteSize, to: ByteSize) -> Result<(), GroupError> {
-        let text = to.as_u64().to_string();
-        let write = |path: PathBuf| GroupFile::open(&path, OFlags::WRONLY)?.write(&text);
+    /// Changes its limit on memory from one to another; whether it is changed. A lower one is not set if whoever is in it has more
+    /// already.
+    pub(crate) fn limit_memory(&self, from: ByteSize, to: ByteSize) -> Result<bool, GroupError> {
+        // Version 2 would not refuse, but kill.
+        if to < from && self.memory_now()? > to {
+            return Ok(false);
+        }
         match &self.hierarchy {
-            Hierarchy::V1(roots) => {
-                let group = roots.memory.join(&self.name);
-                let (without, with) =
-                    (group.join("memory.limit_in_bytes"), group.join("memory.memsw.limit_in_bytes"));
-                // The limit with swap, where that is accounted, may never be below the one without.
-                match (with.exists(), to > from) {
-                    (false, _) => write(without),
-                    (true, true) => write(with).and_then(|()| write(without)),
-                    (true, false) => write(without).and_then(|()| write(with)),
-                }
-            }
-            Hierarchy::V2(root) => write(root.group.join(&self.name).join("memory.max")),
+            Hierarchy::V1(roots) => limit_memory_v1(&roots.memory.join(&self.name), from, to),
+            Hierarchy::V2(root) => set_limit(&root.group.join(&self.name).join("memory.max"), to),
         }
     }
 
@@ -134,15 +127,18 @@ impl RestingGroup {
         Ok(text.lines().filter_map(|line| line.parse().ok()).collect())
     }
 
-    /// Ends every process in it but `spared`. One that takes longer to end than `patience` is left.
+    /// Ends every process in it but `spared`. That one takes longer to end than `patience` is an error.
     pub(crate) fn kill(&self, spared: Option<u32>, patience: Duration) -> Result<(), GroupError> {
         const PAUSE: Duration = Duration::from_millis(1);
         let mut waited = Duration::ZERO;
         loop {
             let mut members = self.processes_now()?;
             members.retain(|member| Some(*member) != spared);
-            if members.is_empty() || waited > patience {
+            if members.is_empty() {
                 return Ok(());
+            }
+            if waited > patience {
+                return Err(GroupError::new("end the members of", &self.members(), Errno::TIMEDOUT));
             }
             self.signal(&members, Signal::KILL)?;
             std::thread::sleep(PAUSE);
@@ -155,11 +151,15 @@ impl RestingGroup {
         /// Held open at once.
         const HANDLES: usize = 64;
         for some in processes.chunks(HANDLES) {
-            let handles = some.iter().filter_map(|process| {
-                let pid = i32::try_from(*process).ok().and_then(Pid::from_raw)?;
-                Some((*process, pidfd_open(pid, PidfdFlags::empty()).ok()?))
-            });
-            let handles: Vec<_> = handles.collect();
+            let mut handles = Vec::with_capacity(some.len());
+            for process in some {
+                let Some(pid) = i32::try_from(*process).ok().and_then(Pid::from_raw) else { continue };
+                match pidfd_open(pid, PidfdFlags::empty()) {
+                    Ok(handle) => handles.push((*process, handle)),
+                    Err(Errno::SRCH) => {}
+                    Err(errno) => return Err(GroupError::new("look up members of", &self.members(), errno)),
+                }
+            }
             // Whoever has a number that is in the group now is the one that was opened, or that one is gone.
             let members = self.processes_now()?;
             for (process, handle) in handles.iter().filter(|(process, _)| members.contains(process)) {
@@ -200,6 +200,33 @@ impl RestingGroup {
 }
 
 const READ: OFlags = OFlags::RDONLY;
+
+/// Sets both limits, of which the one with swap may never be below the one without.
+fn limit_memory_v1(group: &Path, from: ByteSize, to: ByteSize) -> Result<bool, GroupError> {
+    let (without, with) = (group.join("memory.limit_in_bytes"), group.join("memory.memsw.limit_in_bytes"));
+    let (first, second) = match (with.exists(), to > from) {
+        (false, _) => return set_limit(&without, to),
+        (true, true) => (with, without),
+        (true, false) => (without, with),
+    };
+    if !set_limit(&first, to)? {
+        return Ok(false);
+    }
+    let both = set_limit(&second, to)?;
+    if !both {
+        set_limit(&first, from)?;
+    }
+    Ok(both)
+}
+
+/// Whether it is set: it is not if more is used, and cannot be freed.
+fn set_limit(file: &Path, limit: ByteSize) -> Result<bool, GroupError> {
+    match GroupFile::open(file, OFlags::WRONLY)?.try_write(&limit.as_u64().to_string()) {
+        Ok(()) => Ok(true),
+        Err(Errno::BUSY) => Ok(false),
+        Err(errno) => Err(GroupError::new("write", file, errno)),
+    }
+}
 
 /// Memory charged at this moment to the group `name` and all below it.
 pub(crate) fn memory_of(hierarchy: &Hierarchy, name: &Path) -> Result<ByteSize, GroupError> {

@@ -197,6 +197,7 @@ impl SessionCage {
         let own = open_pidfd(own, "find a branch")?;
         let number = numbers_of(&own)?.last().copied().ok_or_else(|| lied("nobody spoke for a branch"))?;
         let kept = CapturePlan::default();
+        let cpu_seen = own_group.group().cpu().map_err(group)?;
         let written = Written::none_yet(Arc::clone(self.family.bank.host().written()));
         written.add(u64::MAX, &workspace.directory).map_err(system("look at a workspace"))?;
         Ok(Ok(Self {
@@ -214,7 +215,7 @@ impl SessionCage {
             file_user: self.file_user,
             limits: self.limits.clone(),
             shared: SharedMemory::default(),
-            cpu_seen: Duration::ZERO,
+            cpu_seen,
             tasks_seen: None,
             ended: None,
         }))

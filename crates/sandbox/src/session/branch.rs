@@ -117,6 +117,8 @@ impl SessionCage {
             return not_branched("it has as many branches as it may have");
         };
         let deadline = Deadline::from_now();
+        // What it does for that is no cell's.
+        self.tasks_seen = None;
         self.channel.queue(b"branch 0 0 0\n");
         // Behind what it was told and has not read yet.
         tell(&mut self.channel, deadline)?;

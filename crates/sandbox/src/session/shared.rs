@@ -51,15 +51,10 @@ impl SessionCage {
         }
         // However many they are, no more than for one: a session does not hold twice what it may because it is branched often.
         let wanted = self.shared.branches.iter().filter_map(|sharing| sharing.bytes).max().unwrap_or(0);
-        let (before, from) = (self.shared.allowed, self.memory_limit());
-        if wanted == before {
-            return Ok(());
-        }
-        self.shared.allowed = wanted;
-        match self.group.limit_memory(from, self.memory_limit()) {
-            // It has kept more of what the branches had than it may have now. It may not take more yet.
-            Err(_) if wanted < before => self.shared.allowed = before,
-            other => other.map_err(group)?,
+        let to = ByteSize::bytes(self.limits.memory.as_u64().saturating_add(wanted));
+        // It may have kept more of what the branches had than it may have now. Then it may not take more yet.
+        if wanted != self.shared.allowed && self.group.limit_memory(self.memory_limit(), to).map_err(group)? {
+            self.shared.allowed = wanted;
         }
         Ok(())
     }

@@ -182,7 +182,8 @@ impl SessionCage {
         self.carry_out(turn, cpu_before, &waker, cancel, answer).map_err(TurnError::CutOff)
     }
 
-    /// Processor time that was used before a turn. An interpreter that was alone after the last has used none since.
+    /// Processor time that was used before a turn. Of an interpreter that was alone after the last, and waits for the next, it is
+    /// what it was: if it does something all the same, on a signal, that is the next cell's.
     fn cpu_before(&self) -> Result<Duration, SandboxError> {
         match self.tasks_seen {
             Some(1) => Ok(self.cpu_seen),

@@ -89,7 +89,8 @@ class Channel:
 
     def make_locks(self):
         """Where those were held by threads that are not there."""
-        self.saying, self.asking = _thread.allocate_lock(), _thread.allocate_lock()
+        self.saying, self.asking = _thread.RLock(), _thread.RLock()
+        self.later = []
 
     def line(self):
         """The words of the next line; None at the end."""
@@ -101,32 +102,31 @@ class Channel:
             if not self.more():
                 return None
 
-    def cells(self, branch, show=None):
-        """Cells as they come: number, source and standard input. `branch` is called where one is asked for between them, and
-        `show` is told what a handler raises there that a cell left behind."""
-        while (words := self.order(show)) is not None:
-            if words[0] == "branch":
-                branch()
-            elif words[0] in ("answer", "refuse"):
-                # To somebody who was interrupted.
-                self.bytes(int(words[1]))
-            else:
-                self.owed = 0
-                number, source, stdin = (int(word) for word in words[1:])
-                yield number, self.bytes(source), self.bytes(stdin)
-
-    def order(self, show):
+    def order(self, branch):
+        """The next cell: its number, source and standard input; None at the end. It stays where it is until all of it has come.
+        `branch` is called where one is asked for before it."""
         while True:
-            try:
-                return self.line()
-            except BaseException as error:
-                # The socket's own, which has a number, comes again.
-                if show is None or getattr(error, "errno", None) is not None:
-                    raise
-                show(error)
+            line, end, rest = b"".join(self.inbox).partition(b"\n")
+            words = line.decode().split(" ")
+            sizes = [int(word) for word in (words[2:] if words[0] == "cell" else words[1:2])] if end else []
+            if not end or len(rest) < sum(sizes):
+                if not self.more():
+                    return None
+            elif words[0] == "cell":
+                number, size, both = int(words[1]), sizes[0], sum(sizes)
+                self.inbox[:] = [rest[both:]]
+                self.owed = 0
+                return number, rest[:size], rest[size:both]
+            else:
+                # Or an answer, to somebody who was interrupted.
+                self.inbox[:] = [rest[sum(sizes) :]]
+                if words[0] == "branch":
+                    branch()
 
     def ask(self, question):
         """What is answered; None if that is refused."""
+        if self.asking._is_owned() or self.saying._is_owned():
+            raise RuntimeError("a handler cannot ask for input here")
         with self.asking:
             written = []
             self.owed += 1
@@ -156,12 +156,6 @@ class Channel:
             if not self.more():
                 leave(0)
 
-    def bytes(self, count):
-        while len(content := b"".join(self.inbox)) < count and self.more():
-            pass
-        self.inbox[:] = [content[count:]]
-        return content[:count]
-
     def more(self):
         # By the list itself, so that nothing is raised between the reading and its being kept.
         self.inbox.extend(map(read, (self.descriptor,), (READ_AT_ONCE,)))
@@ -176,6 +170,10 @@ class Channel:
         if len(content) > CONTENT_MAX:
             content = b""  # Which is nothing that can be shown, and is counted.
         message = b"%s %d\n%s" % (kind, len(content), content)
+        if self.saying._is_owned():
+            # By a handler, in the middle of another.
+            self.later.append(message)
+            return
         written = [] if written is None else written
         with self.saying:
             try:
@@ -184,6 +182,8 @@ class Channel:
             finally:
                 if sum(written) < len(message):
                     self.say_rest(message, written)
+                while self.later:
+                    self.say_rest(self.later.pop(0), [])
 
     def say_rest(self, message, written):
         for _ in range(RAISED_MAX):

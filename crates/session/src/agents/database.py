@@ -70,7 +70,8 @@ class Statements:
     """An agent whose cells are statements. Others say what these are, how one is executed, and what an interrupt does."""
 
     def serve(self):
-        for number, source, _stdin in self.channel.cells(self.branch):
+        while (cell := self.channel.order(self.branch)) is not None:
+            number, source, _stdin = cell
             self.interrupted = False
             # A character of no statement; some libraries take it for the end of the text.
             ending = self.run(source.decode("utf-8", "replace").replace("\0", ""))

@@ -268,11 +268,33 @@ class Agent:
         return True
 
     def serve(self):
-        for number, source, stdin in self.channel.cells(self.branch, show):
-            self.begin(stdin)
-            ending, code = self.interpreter.run(f"<cell {number}>", source.decode())
-            self.end(code)
-            self.channel.say(b"done", f"{number} {ending}".encode())
+        """Runs cells until there are none. A handler that a cell left behind may raise at any step of this: that is shown, and the
+        step is taken again."""
+        cell, ended, written = None, None, []
+        while True:
+            try:
+                if cell is None:
+                    cell = self.channel.order(self.branch)
+                    if cell is None:
+                        return
+                if ended is None:
+                    self.begin(cell[2])
+                    ended = self.interpreter.run(f"<cell {cell[0]}>", cell[1].decode())
+                if not written:
+                    self.end(ended[1])
+                    self.channel.say(b"done", f"{cell[0]} {ended[0]}".encode(), written)
+                cell, ended, written = None, None, []
+            except BaseException as error:
+                # The socket's own, which has a number, comes again.
+                if getattr(error, "errno", None) is not None:
+                    raise
+                self.show_late(error)
+
+    def show_late(self, error):
+        try:
+            show(error)
+        except BaseException:
+            pass
 
     def branch(self):
         if make_branch(self.channel, self.kept):

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use rollcage_language::{Language, SessionKind};
 use rollcage_sandbox::{SandboxError, SessionCage};
 
 use crate::live::agent::Tasks;
 use crate::live::budget::{Place, Promise};
 use crate::live::farm::FarmState;
 use crate::live::store::Stored;
+use crate::report::Ending;
 
 /// How many sessions there are of each sort.
 #[derive(Debug, Default)]
@@ -57,7 +59,7 @@ impl LivePlace {
 impl Drop for LivePlace {
     fn drop(&mut self) {
         drop(self.held.take());
-        self.farm.room.note_change();
+        self.farm.budget.room.note_change();
     }
 }
 
@@ -71,6 +73,8 @@ pub(super) struct Live {
     pub(super) parked: Option<Counted>,
     /// Memory kept free for what its cells left running.
     pub(super) promise: Option<Promise>,
+    /// Processes besides the interpreter that do nothing any more: an exit of bash leaves a shell waiting.
+    pub(super) waiting: u64,
     /// Processes that a runtime with threads had before its first cell. Nobody asks it of another.
     pub(super) processes: usize,
 }
@@ -81,21 +85,28 @@ impl Live {
         if let Some((place, _counted)) = &mut place.held {
             place.settle(cage.descriptors());
         }
-        Ok(Self { cage, _place: place, parked: None, promise: None, processes })
+        Ok(Self { cage, _place: place, parked: None, promise: None, waiting: 0, processes })
     }
 
-    /// Whether something that cells left is running now. `waiting` of its processes do nothing any more.
-    pub(super) fn has_left_running(&self, tasks: Tasks, waiting: u64) -> Result<bool, SandboxError> {
+    /// Takes note of how a cell ended in it.
+    pub(super) fn note_ending(&mut self, language: &Language, ending: Option<&Ending>) {
+        if language.session == Some(SessionKind::Bash) && matches!(ending, Some(Ending::Exited(_))) {
+            self.waiting += 1;
+        }
+    }
+
+    /// Whether something that cells left is running now.
+    pub(super) fn has_left_running(&self, tasks: Tasks) -> Result<bool, SandboxError> {
         match tasks {
-            Tasks::One => Ok(self.cage.tasks()? > 1 + waiting),
-            Tasks::Threads | Tasks::Server => self.left_running(tasks, waiting),
+            Tasks::One => Ok(self.cage.tasks()? > 1 + self.waiting),
+            Tasks::Threads | Tasks::Server => self.left_running(tasks),
         }
     }
 
     /// Whether the last cell left something running, or one before it.
-    pub(super) fn left_running(&self, tasks: Tasks, waiting: u64) -> Result<bool, SandboxError> {
+    pub(super) fn left_running(&self, tasks: Tasks) -> Result<bool, SandboxError> {
         match tasks {
-            Tasks::One => Ok(self.cage.tasks_after_turn()? > 1 + waiting),
+            Tasks::One => Ok(self.cage.tasks_after_turn()? > 1 + self.waiting),
             Tasks::Threads => Ok(self.cage.processes()? > self.processes),
             // Statements start no processes of their own.
             Tasks::Server => Ok(false),

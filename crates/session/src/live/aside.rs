@@ -33,8 +33,7 @@ impl Inner {
             return Ok(());
         }
         let not_replayable = |reason: &str| LiveError::NotReplayable { reason: reason.to_owned() };
-        let waiting = self.waiting(shared);
-        let left_running = self.live()?.has_left_running(shared.agent.tasks, waiting);
+        let left_running = self.live()?.has_left_running(shared.agent.tasks);
         if left_running.map_err(LiveError::Sandbox)? {
             return Err(not_replayable("a cell left threads or processes running"));
         }

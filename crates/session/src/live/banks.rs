@@ -18,6 +18,13 @@ struct Kind {
     stack: ByteSize,
 }
 
+impl Kind {
+    fn of(language: &Language, preload: Option<&str>, limits: &Limits) -> Self {
+        let (language, preload) = (language.name.clone(), preload.map(str::to_owned));
+        Self { language, preload, stack: limits.stack }
+    }
+}
+
 /// Of one kind. Locked while one is started: whoever wants the same meanwhile would start another.
 type OfKind = Arc<Mutex<Vec<Arc<SessionBank>>>>;
 
@@ -34,9 +41,7 @@ impl Banks {
         preload: Option<&str>,
         limits: &Limits,
     ) -> Result<Arc<SessionBank>, FarmError> {
-        let (language_name, preload_name) = (language.name.clone(), preload.map(str::to_owned));
-        let kind = Kind { language: language_name, preload: preload_name, stack: limits.stack };
-        let of_kind = Arc::clone(self.lock().entry(kind).or_default());
+        let of_kind = Arc::clone(self.lock().entry(Kind::of(language, preload, limits)).or_default());
         let mut own = of_kind.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(bank) = own.iter().find(|bank| bank.free() > 0 && bank.is_alive()) {
             return Ok(Arc::clone(bank));
@@ -53,6 +58,19 @@ impl Banks {
         Ok(bank)
     }
 
+    /// One that is there already, which is not given up while the caller has it.
+    pub(super) fn known(
+        &self,
+        language: &Language,
+        preload: Option<&str>,
+        limits: &Limits,
+    ) -> Option<Arc<SessionBank>> {
+        let of_kind = Arc::clone(self.lock().get(&Kind::of(language, preload, limits))?);
+        // Whoever starts one at this moment keeps it himself.
+        let own = of_kind.try_lock().ok()?;
+        own.iter().find(|bank| bank.free() > 0 && bank.is_alive()).map(Arc::clone)
+    }
+
     /// Gives up those that make no more cages.
     pub(super) fn forget_dead(&self) {
         for of_kind in self.all() {
@@ -65,11 +83,13 @@ impl Banks {
 
     /// Gives one up that no session is of, and nobody is about to open one in.
     pub(super) fn give_up_unused(&self) -> bool {
-        self.all().into_iter().any(|of_kind| {
-            let Ok(mut own) = of_kind.try_lock() else { return false };
-            let unused = own.iter().position(|bank| bank.is_unused() && Arc::strong_count(bank) == 1);
-            unused.map(|index| own.remove(index)).is_some()
-        })
+        let unused = self.all().into_iter().find_map(|of_kind| {
+            let mut own = of_kind.try_lock().ok()?;
+            let index = own.iter().position(|bank| bank.is_unused() && Arc::strong_count(bank) == 1)?;
+            Some(own.remove(index))
+        });
+        // It ends here, with no lock held.
+        unused.is_some()
     }
 
     fn all(&self) -> Vec<OfKind> {

@@ -5,6 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use rollcage_sandbox::Host;
 use rollcage_types::ByteSize;
 
+use crate::live::farm::FarmState;
+use crate::live::room::Room;
+
 /// Descriptors left for all else.
 const DESCRIPTORS_BESIDE: u64 = 1500;
 /// Descriptors that no live session takes more of; how many one really takes is known when it is there.
@@ -16,8 +19,9 @@ pub(super) struct Budget {
     memory: u64,
     live_max: u64,
     descriptors_max: u64,
-    hosts: Mutex<Vec<Weak<Host>>>,
+    farms: Mutex<Vec<Weak<FarmState>>>,
     taken: Mutex<Taken>,
+    pub(super) room: Room,
 }
 
 #[derive(Debug, Default)]
@@ -47,25 +51,39 @@ impl Budget {
             memory: memory.unwrap_or_else(|| usual_memory(host)).as_u64(),
             live_max: live_max.map_or(u64::MAX, |most| most as u64),
             descriptors_max: descriptors_max.max(DESCRIPTORS_EACH),
-            hosts: Mutex::default(),
+            farms: Mutex::default(),
             taken: Mutex::default(),
+            room: Room::default(),
         })
     }
 
-    /// What runs on `host` counts from now on.
-    pub(super) fn join(&self, host: &Arc<Host>) {
-        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
-        hosts.retain(|known| known.strong_count() > 0);
-        if !hosts.iter().any(|known| std::ptr::eq(known.as_ptr(), Arc::as_ptr(host))) {
-            hosts.push(Arc::downgrade(host));
-        }
+    /// What runs on the farm's host counts from now on.
+    pub(super) fn join(&self, farm: &Arc<FarmState>) {
+        let mut farms = self.farms.lock().unwrap_or_else(PoisonError::into_inner);
+        farms.retain(|known| known.strong_count() > 0);
+        farms.push(Arc::downgrade(farm));
     }
 
-    /// Memory of everything that runs on the hosts, if groups count it.
+    /// Those that share it.
+    pub(super) fn farms(&self) -> Vec<Arc<FarmState>> {
+        let farms = self.farms.lock().unwrap_or_else(PoisonError::into_inner);
+        farms.iter().filter_map(Weak::upgrade).collect()
+    }
+
+    /// Memory of everything that runs on their hosts, if groups count it.
     pub(super) fn memory_used(&self) -> ByteSize {
-        let hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
-        let used = hosts.iter().filter_map(|host| host.upgrade()?.memory());
-        used.fold(ByteSize::bytes(0), |sum, one| ByteSize::bytes(sum.as_u64().saturating_add(one.as_u64())))
+        ByteSize::bytes(memory_of(&self.farms()))
+    }
+
+    /// Whether less than this part of it is neither used nor promised.
+    pub(super) fn is_short_of(&self, parts: u64) -> bool {
+        let promised = self.taken().promised;
+        self.memory_used().as_u64().saturating_add(promised) > self.memory - self.memory / parts
+    }
+
+    /// Sessions that are live.
+    pub(super) fn live(&self) -> usize {
+        usize::try_from(self.taken().live).unwrap_or(usize::MAX)
     }
 
     pub(super) const fn memory(&self) -> ByteSize {
@@ -74,9 +92,11 @@ impl Budget {
 
     /// Keeps `bytes` free for as long as the promise is held, if they are.
     pub(super) fn promise(self: &Arc<Self>, bytes: u64) -> Option<Promise> {
+        // Held longer than the lock: with the last of them a farm ends.
+        let farms = self.farms();
         let mut taken = self.taken();
         // Read while nobody gives a promise back, or what has just been used would be neither used nor promised.
-        let used = self.memory_used().as_u64();
+        let used = memory_of(&farms);
         taken.promise(bytes, used, self.memory).then(|| Promise { budget: Arc::clone(self), bytes })
     }
 
@@ -152,6 +172,17 @@ impl Drop for Place {
     }
 }
 
+fn memory_of(farms: &[Arc<FarmState>]) -> u64 {
+    let mut hosts: Vec<&Arc<Host>> = Vec::with_capacity(farms.len());
+    for farm in farms {
+        if !hosts.iter().any(|known| Arc::ptr_eq(known, &farm.host)) {
+            hosts.push(&farm.host);
+        }
+    }
+    let used = hosts.iter().filter_map(|host| host.memory()).map(ByteSize::as_u64);
+    used.fold(0, u64::saturating_add)
+}
+
 fn usual_memory(host: &Host) -> ByteSize {
     let info = rustix::system::sysinfo();
     let total = info.totalram.saturating_mul(u64::from(info.mem_unit.max(1)));
@@ -164,8 +195,8 @@ mod tests {
     use super::*;
 
     fn budget(memory: u64, live_max: u64, descriptors_max: u64) -> Arc<Budget> {
-        let (hosts, taken) = (Mutex::default(), Mutex::default());
-        Arc::new(Budget { memory, live_max, descriptors_max, hosts, taken })
+        let (farms, taken, room) = (Mutex::default(), Mutex::default(), Room::default());
+        Arc::new(Budget { memory, live_max, descriptors_max, farms, taken, room })
     }
 
     #[test]

@@ -1,16 +1,18 @@
 //! Where sessions lie that are put aside: a directory for each farm, on a disk, which whoever is killed leaves to the next to remove.
 
-use std::fs::{DirBuilder, File};
+use std::fs::{File, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock, statfs};
 
 const PREFIX: &str = "rollcage-sessions-";
-/// While it is made: nobody removes it yet.
+/// While it is made.
 const PART: &str = ".part";
+/// One that is made takes no time; what is older was left.
+const PART_TIME: Duration = Duration::from_mins(1);
 /// Held locked by whoever it is of.
 const LOCK: &str = "owner.lock";
 /// `TMPFS_MAGIC` and `RAMFS_MAGIC`: see statfs(2).
@@ -39,17 +41,14 @@ impl AsideDirectory {
 
     /// Makes one in `parent`.
     pub fn create_in(parent: &Path) -> io::Result<Self> {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
         remove_left(parent);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let path = parent.join(format!("{PREFIX}{}-{number}", std::process::id()));
-        let part = path.with_extension(&PART[1..]);
-        // Of somebody with this number, who was killed.
-        let _left = std::fs::remove_dir_all(&part);
-        DirBuilder::new().mode(0o700).create(&part)?;
-        let lock = File::create(part.join(LOCK))?;
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(PREFIX).suffix(PART).permissions(Permissions::from_mode(0o700));
+        let part = builder.tempdir_in(parent)?;
+        let lock = File::create(part.path().join(LOCK))?;
         flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
-        std::fs::rename(&part, &path)?;
+        let path = part.path().with_extension("");
+        std::fs::rename(part.keep(), &path)?;
         Ok(Self { path, _lock: lock })
     }
 
@@ -61,10 +60,22 @@ impl AsideDirectory {
 
 impl Drop for AsideDirectory {
     fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_dir_all(&self.path) {
+        if let Err(error) = remove(&self.path) {
             tracing::warn!(%error, path = %self.path.display(), "what was put aside is left behind");
         }
     }
+}
+
+/// The lock goes last: what it is gone from is empty.
+fn remove(directory: &Path) -> io::Result<()> {
+    for entry in std::fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.file_name() != LOCK {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    std::fs::remove_file(directory.join(LOCK))?;
+    std::fs::remove_dir(directory)
 }
 
 fn is_on_disk(directory: &Path) -> bool {
@@ -75,18 +86,25 @@ fn is_on_disk(directory: &Path) -> bool {
 fn remove_left(parent: &Path) {
     let Ok(entries) = std::fs::read_dir(parent) else { return };
     for entry in entries.flatten() {
-        let name = entry.file_name();
-        let is_ours = name.to_str().is_some_and(|name| name.starts_with(PREFIX) && !name.ends_with(PART));
-        let is_own = || entry.metadata().is_ok_and(|known| known.uid() == rustix::process::getuid().as_raw());
-        if is_ours && is_own() && is_left(&entry.path()) {
-            let _gone = std::fs::remove_dir_all(entry.path());
+        let (name, Ok(known)) = (entry.file_name(), entry.metadata()) else { continue };
+        let is_ours = name.to_str().is_some_and(|name| name.starts_with(PREFIX));
+        if !is_ours || known.uid() != rustix::process::getuid().as_raw() || !known.is_dir() {
+            continue;
         }
+        let is_made = name.to_str().is_some_and(|name| name.ends_with(PART))
+            && known.modified().is_ok_and(|when| when.elapsed().is_ok_and(|age| age < PART_TIME));
+        if is_made {
+            continue;
+        }
+        // One without a lock is empty, or is none of ours.
+        let _gone = match File::open(entry.path().join(LOCK)) {
+            Ok(lock) if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok() => {
+                remove(&entry.path())
+            }
+            Ok(_held) => Ok(()),
+            Err(_) => std::fs::remove_dir(entry.path()),
+        };
     }
-}
-
-fn is_left(directory: &Path) -> bool {
-    let Ok(lock) = File::open(directory.join(LOCK)) else { return false };
-    flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok()
 }
 
 #[cfg(test)]
@@ -98,17 +116,19 @@ mod tests {
         let parent = tempfile::tempdir().unwrap();
         let held = AsideDirectory::create_in(parent.path()).unwrap();
         std::fs::write(held.path().join("session-1"), "x").unwrap();
-        let left = parent.path().join(format!("{PREFIX}1-0"));
+        let left = parent.path().join(format!("{PREFIX}left"));
         std::fs::create_dir(&left).unwrap();
         std::fs::write(left.join(LOCK), "").unwrap();
         std::fs::write(left.join("session-1"), "x").unwrap();
-        let part = parent.path().join(format!("{PREFIX}1-1{PART}"));
+        let (part, empty) =
+            (parent.path().join(format!("{PREFIX}a{PART}")), parent.path().join(format!("{PREFIX}b")));
+        std::fs::create_dir(&empty).unwrap();
         std::fs::create_dir(&part).unwrap();
         std::fs::write(part.join(LOCK), "").unwrap();
 
         let next = AsideDirectory::create_in(parent.path()).unwrap();
         assert!(held.path().join("session-1").exists() && next.path().exists() && part.exists());
-        assert!(!left.exists());
+        assert!(!left.exists() && !empty.exists());
         let path = held.path().to_owned();
         drop(held);
         assert!(!path.exists());

@@ -116,6 +116,9 @@ pub enum LiveError {
     /// It was interrupted before the cell began.
     #[error("interrupted before the cell began; the session is where it was")]
     Interrupted,
+    /// Its interpreter was given up for another, which did not come up.
+    #[error("the session was not brought there, and has no state now; its history is whole: restore it")]
+    NotBrought(#[source] Box<Self>),
     /// It cannot be put aside.
     #[error("the session cannot be put aside: {reason}; it stays live")]
     NotReplayable {
@@ -196,6 +199,7 @@ impl LiveError {
             // The disk, or descriptors.
             Self::Busy | Self::Store { .. } => true,
             Self::File(error) => error.is_retryable(),
+            Self::NotBrought(error) => error.is_retryable(),
             Self::Farm(error) => error.is_retryable(),
             Self::Sandbox(error) => error.is_retryable(),
             Self::Closed

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rollcage_language::Language;
 use rollcage_sandbox::{BankError, Branches, Cancel, Host, SandboxError, swap_free};
@@ -15,7 +15,7 @@ use crate::live::banks::Banks;
 use crate::live::budget::{Budget, Promise};
 use crate::live::error::{FarmError, LiveError};
 use crate::live::order::Order;
-use crate::live::room::{Room, Wait};
+use crate::live::room::Wait;
 use crate::live::session::LiveSession;
 use crate::live::spec::LiveSpec;
 use crate::live::watch::watch;
@@ -72,13 +72,12 @@ pub struct Farm(pub(super) Arc<FarmState>);
 
 #[derive(Debug)]
 pub(super) struct FarmState {
-    host: Arc<Host>,
+    pub(super) host: Arc<Host>,
     pub(super) budget: Arc<Budget>,
     pub(super) directory: PathBuf,
     banks: Banks,
     pub(super) order: Order,
     pub(super) counters: Counters,
-    pub(super) room: Room,
 }
 
 impl Farm {
@@ -96,10 +95,9 @@ impl Farm {
         idle: Option<Duration>,
     ) -> Result<Self, FarmError> {
         std::fs::create_dir_all(&directory).map_err(FarmError::Directory)?;
-        budget.join(&host);
-        let (banks, order, counters, room) =
-            (Banks::default(), Order::new(), Counters::default(), Room::default());
-        let state = Arc::new(FarmState { host, budget, directory, banks, order, counters, room });
+        let (banks, order, counters) = (Banks::default(), Order::new(), Counters::default());
+        let state = Arc::new(FarmState { host, budget, directory, banks, order, counters });
+        state.budget.join(&state);
         let watched = Arc::downgrade(&state);
         std::thread::Builder::new()
             .name("rollcage-watch".to_owned())
@@ -148,14 +146,16 @@ impl FarmState {
         greeting: &[u8],
         cancel: &Cancel,
     ) -> Result<Live, FarmError> {
+        let preload = spec.preload.as_deref();
+        // Not given up for the room that is made here.
+        let _kept = self.banks.known(language, preload, &spec.limits);
         let _room = self.room_for(OPENING, cancel)?;
         let place = self.place(cancel)?;
-        let mut wait = self.room.wait();
+        let mut wait = self.budget.room.wait();
         let branches = if spec.forks { Branches::Allowed } else { Branches::Never };
-        let preload = spec.preload.as_deref();
+        // What comes up can be put aside soon.
+        let mut _busy = Some(self.budget.room.busy());
         loop {
-            // What comes up can be put aside soon.
-            let busy = self.room.busy();
             match self.banks.with_room(&self.host, language, preload, &spec.limits) {
                 Ok(bank) => match bank.open(request, greeting, branches) {
                     Ok(cage) => return Live::new(cage, place, tasks).map_err(FarmError::Sandbox),
@@ -167,7 +167,7 @@ impl FarmState {
                     }
                 },
                 Err(FarmError::Bank(BankError::NoMoreBanks)) => {
-                    drop(busy);
+                    _busy = None;
                     if !self.banks.give_up_unused() {
                         self.make_room(&mut wait, cancel)?;
                     }
@@ -189,7 +189,7 @@ impl FarmState {
 
     /// A place for one more that is live, as soon as there may be one more.
     fn place(self: &Arc<Self>, cancel: &Cancel) -> Result<LivePlace, FarmError> {
-        let mut wait = self.room.wait();
+        let mut wait = self.budget.room.wait();
         loop {
             if let Some(place) = self.budget.place() {
                 return Ok(LivePlace::new(self, place));
@@ -200,7 +200,7 @@ impl FarmState {
 
     /// Keeps `bytes` free, for which others may have to be put aside.
     pub(super) fn room_for(&self, bytes: u64, cancel: &Cancel) -> Result<Promise, FarmError> {
-        let mut wait = self.room.wait();
+        let mut wait = self.budget.room.wait();
         loop {
             if let Some(promise) = self.budget.promise(bytes) {
                 return Ok(promise);
@@ -218,32 +218,42 @@ impl FarmState {
 
     /// Puts a session aside, or waits until there may be room in some other way. Not if nobody does anything that could make it.
     fn make_room(&self, wait: &mut Wait, cancel: &Cancel) -> Result<(), FarmError> {
-        if self.room.has_news(wait) && self.put_one_aside() {
+        if self.budget.room.has_news(wait) && self.put_one_aside() {
             return Ok(());
         }
-        if self.room.wait_on(wait) && !cancel.is_cancelled() {
+        if self.budget.room.wait_on(wait) && !cancel.is_cancelled() {
             return Ok(());
         }
         if cancel.is_cancelled() {
             return Err(FarmError::Interrupted);
         }
-        let open = self.counters.live.load(Ordering::Relaxed);
-        Err(FarmError::Full { open: usize::try_from(open).unwrap_or(usize::MAX) })
+        Err(FarmError::Full { open: self.budget.live() })
     }
 
-    /// Puts the session aside that was not used for longest, of those that can be.
+    /// Puts the session aside that was not used for longest, of those that can be; of another farm's if there is none of this one's.
     fn put_one_aside(&self) -> bool {
+        let is_other = |farm: &Arc<Self>| !std::ptr::eq(Arc::as_ptr(farm), self);
+        self.put_own_aside()
+            || self.budget.farms().into_iter().filter(is_other).any(|farm| farm.put_own_aside())
+    }
+
+    fn put_own_aside(&self) -> bool {
         self.order.oldest_first().any(|shared| put_aside(shared.put_aside_if_idle()))
     }
 
-    /// Puts aside who was not used for so long.
-    pub(super) fn put_idle_aside(&self, idle: Duration) {
+    /// Puts aside who was not used for so long, but no more than there is time for; whether these were all.
+    pub(super) fn put_idle_aside(&self, idle: Duration, time: Duration) -> bool {
+        let began = Instant::now();
         for shared in self.order.oldest_first() {
             if !self.order.is_idle(&shared, idle) {
-                return;
+                return true;
             }
             put_aside(shared.put_aside_if_idle());
+            if began.elapsed() > time {
+                return false;
+            }
         }
+        true
     }
 }
 

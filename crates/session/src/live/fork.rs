@@ -6,7 +6,7 @@ use rollcage_sandbox::{Cancel, NotBranched};
 
 use crate::live::alive::Live;
 use crate::live::error::LiveError;
-use crate::live::inner::{Inner, Stand, nowhere};
+use crate::live::inner::{Inner, Stand, not_brought};
 use crate::live::log::{Entry, EntryId};
 use crate::live::outcome::Rehydrated;
 use crate::live::rehydrate::rebuild;
@@ -180,19 +180,13 @@ impl Inner {
         other: &LiveSession,
         cancel: &Cancel,
     ) -> Result<Rehydrated, LiveError> {
-        match &self.stand {
-            Stand::Closed => return Err(LiveError::Closed),
-            // Not both at once: there may be room for one only.
-            Stand::Live(_) => self.leave(&shared.farm, nowhere()),
-            // What is on disk stays until there is something in its place.
-            Stand::Evicted(_) | Stand::Poisoned(_) => {}
-        }
-        let copy = other.fork_until(1, cancel)?.sessions.pop().ok_or(LiveError::Closed)?;
+        let was_live = self.give_up(shared)?;
+        let forked = other.fork_until(1, cancel).map_err(|error| not_brought(error, was_live))?;
+        let copy = forked.sessions.into_iter().next().ok_or(LiveError::Closed)?;
         let mut copied = copy.0.lock()?;
-        copied.be_live(&copy.0, cancel)?;
+        copied.be_live(&copy.0, cancel).map_err(|error| not_brought(error, was_live))?;
         let state = std::mem::replace(&mut copied.stand, Stand::Closed);
         self.log = std::mem::take(&mut copied.log);
-        self.copied_at = copied.copied_at;
         self.copies = vec![(self.log.len(), Arc::downgrade(&other.0))];
         self.leave(&shared.farm, state);
         shared.farm.order.touch(shared);
@@ -205,7 +199,7 @@ impl Inner {
         shared: &Shared,
         cancel: &Cancel,
     ) -> Result<Result<LiveSession, NotBranched>, LiveError> {
-        let waiting = self.waiting(shared);
+        let waiting = self.live()?.waiting;
         let files = self.cage()?.workspace_used().map_err(LiveError::Sandbox)?;
         let (_room, place) = shared.farm.room_for_branch(files, cancel)?;
         let branched = match self.cage()?.branch(waiting) {
@@ -221,8 +215,7 @@ impl Inner {
             Err(not_branched) => return Ok(Err(not_branched)),
         };
         let live = Live::new(cage, place, shared.agent.tasks).map_err(LiveError::Sandbox)?;
-        let copied_at = self.log.len();
-        Ok(Ok(LiveSession::beside(shared, Inner { copied_at, ..Inner::of(live, self.log.clone()) })))
+        Ok(Ok(LiveSession::beside(shared, Inner::of(live, self.log.clone()))))
     }
 
     pub(super) fn snapshot(&self, session: u64) -> Snapshot {

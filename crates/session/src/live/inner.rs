@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use rollcage_language::{Language, SessionKind};
+use rollcage_language::Language;
 use rollcage_sandbox::{AllFiles, Cancel, SessionCage};
 use rollcage_types::{ExecRequest, Limits};
 
@@ -17,7 +17,6 @@ use crate::live::outcome::Rehydrated;
 use crate::live::rehydrate::rebuild;
 use crate::live::session::Shared;
 use crate::live::spec::LiveSpec;
-use crate::report::Ending;
 
 /// An interpreter that has not come up by then will not.
 const START_WAIT: Duration = Duration::from_secs(20);
@@ -28,8 +27,6 @@ pub(super) struct Inner {
     pub(super) stand: Stand,
     /// Empty while it is on disk.
     pub(super) log: Log,
-    /// Entries there were when its interpreter was copied from another's.
-    pub(super) copied_at: usize,
     pub(super) next_number: u32,
     /// Processor time of its cells, and of what they left running.
     pub(super) used: Duration,
@@ -54,7 +51,6 @@ impl Inner {
         Self {
             stand: Stand::Live(Box::new(live)),
             log,
-            copied_at: 0,
             next_number,
             used: Duration::ZERO,
             rehydrated: None,
@@ -77,7 +73,7 @@ impl Inner {
     /// Changes where the state is. Who waits for room is told.
     pub(super) fn leave(&mut self, farm: &FarmState, to: Stand) {
         self.stand = to;
-        farm.room.note_change();
+        farm.budget.room.note_change();
     }
 
     /// Has the interpreter running, for whatever it is used for next.
@@ -98,7 +94,6 @@ impl Inner {
                 let files = AllFiles { files: aside.files, ..AllFiles::default() };
                 let (live, rehydrated) = rebuild(shared, &aside.log, Some(&files), cancel)?;
                 self.log = aside.log;
-                self.copied_at = 0;
                 self.rehydrated = Some(rehydrated);
                 self.leave(&shared.farm, Stand::Live(Box::new(live)));
                 shared.farm.counters.rehydrations.fetch_add(1, Ordering::Relaxed);
@@ -117,6 +112,19 @@ impl Inner {
         Ok(())
     }
 
+    /// Makes way for another interpreter; whether there was one. Not both at once: there may be room for one only. What is on disk
+    /// stays until there is something in its place.
+    pub(super) fn give_up(&mut self, shared: &Shared) -> Result<bool, LiveError> {
+        match &self.stand {
+            Stand::Closed => Err(LiveError::Closed),
+            Stand::Evicted(_) | Stand::Poisoned(_) => Ok(false),
+            Stand::Live(_) => {
+                self.leave(&shared.farm, Stand::Poisoned("it was not brought back".to_owned()));
+                Ok(true)
+            }
+        }
+    }
+
     /// A fresh interpreter with the state that the first so many entries of the log lead to. Only then are the others undone: one that
     /// cannot be brought there can still be brought to where it was.
     pub(super) fn go_back(
@@ -125,41 +133,20 @@ impl Inner {
         entries: usize,
         cancel: &Cancel,
     ) -> Result<Rehydrated, LiveError> {
-        match &self.stand {
-            Stand::Closed => return Err(LiveError::Closed),
-            // Not both at once: there may be room for one only.
-            Stand::Live(_) => self.leave(&shared.farm, nowhere()),
-            // What is on disk stays until there is something in its place.
-            Stand::Evicted(_) | Stand::Poisoned(_) => {}
-        }
-        let (live, rehydrated) = rebuild(shared, &self.log[..entries], None, cancel)?;
+        let was_live = self.give_up(shared)?;
+        let rebuilt = rebuild(shared, &self.log[..entries], None, cancel);
+        let (live, rehydrated) = rebuilt.map_err(|error| not_brought(error, was_live))?;
         self.log.truncate(entries);
         self.copies.retain(|(there, _)| *there <= entries);
-        self.copied_at = 0;
         self.leave(&shared.farm, Stand::Live(Box::new(live)));
         shared.farm.order.touch(shared);
         Ok(rehydrated)
     }
-
-    /// See [`waiting`].
-    pub(super) fn waiting(&self, shared: &Shared) -> u64 {
-        waiting(shared, &self.log[self.copied_at..])
-    }
 }
 
-/// Processes of an interpreter that was told so much, besides itself, that do nothing any more.
-pub(super) fn waiting(shared: &Shared, told: &[Entry]) -> u64 {
-    // An exit of bash leaves a shell waiting, which a copy of the one that goes on does not have.
-    let is_exit = |entry: &&Entry| matches!(entry, Entry::Cell(cell) if matches!(cell.recorded.ending, Some(Ending::Exited(_))));
-    match shared.language.session {
-        Some(SessionKind::Bash) => told.iter().filter(is_exit).count() as u64,
-        _ => 0,
-    }
-}
-
-/// Where a session is whose interpreter was given up for another that is not there yet.
-pub(super) fn nowhere() -> Stand {
-    Stand::Poisoned("it was not brought back".to_owned())
+/// What it means to a session that was live that another interpreter did not come up.
+pub(super) fn not_brought(error: LiveError, was_live: bool) -> LiveError {
+    if was_live { LiveError::NotBrought(Box::new(error)) } else { error }
 }
 
 /// A fresh interpreter, before its first cell.

@@ -8,7 +8,7 @@ use rollcage_types::{FileEntry, Termination};
 use crate::live::agent::Agent;
 use crate::live::alive::Live;
 use crate::live::error::LiveError;
-use crate::live::inner::{bring_up, waiting};
+use crate::live::inner::bring_up;
 use crate::live::log::{Entry, LoggedCell, Recorded};
 use crate::live::outcome::{CellLimits, LiveOutcome, Rehydrated};
 use crate::live::run::{how_told, turn_limits};
@@ -31,11 +31,11 @@ pub(super) fn rebuild(
     let mut rehydrated = Rehydrated::default();
     if !log.is_empty() {
         let promise = farm.room_for(shared.spec.limits.memory.as_u64(), cancel)?;
-        let _busy = farm.room.busy();
+        let _busy = farm.budget.room.busy();
         for entry in log {
-            replay(&mut live.cage, shared, entry, cancel, &mut rehydrated)?;
+            replay(&mut live, shared, entry, cancel, &mut rehydrated)?;
         }
-        let left_running = live.has_left_running(shared.agent.tasks, waiting(shared, log));
+        let left_running = live.has_left_running(shared.agent.tasks);
         live.promise = left_running.map_err(LiveError::Sandbox)?.then_some(promise);
     }
     if let Some(files) = files {
@@ -46,20 +46,22 @@ pub(super) fn rebuild(
 }
 
 fn replay(
-    cage: &mut SessionCage,
+    live: &mut Live,
     shared: &Shared,
     entry: &Entry,
     cancel: &Cancel,
     rehydrated: &mut Rehydrated,
 ) -> Result<(), LiveError> {
     match entry {
-        Entry::Put(_, file) => Ok(cage.put_file(file)?),
+        _ if cancel.is_cancelled() => Err(LiveError::Interrupted),
+        Entry::Put(_, file) => Ok(live.cage.put_file(file)?),
         Entry::Cell(cell) if cell.recorded.skipped => {
             rehydrated.skipped.push(cell.number);
             Ok(())
         }
         Entry::Cell(cell) => {
-            let again = replay_cell(cage, shared, cell, cancel)?;
+            let again = replay_cell(&mut live.cage, shared, cell, cancel)?;
+            live.note_ending(&shared.language, again.ending.as_ref());
             rehydrated.cells += 1;
             if again.digest != cell.recorded.digest {
                 rehydrated.diverged.push(cell.number);

@@ -9,6 +9,8 @@ const WAIT: Duration = Duration::from_mins(1);
 const ON_THE_WAY: Duration = Duration::from_secs(1);
 /// Memory of who was ended is free a little later, which nobody tells.
 const LOOK: Duration = Duration::from_millis(20);
+/// Until sessions are looked at that could not be put aside.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// What is known of what all sessions do.
 #[derive(Debug, Default)]
@@ -36,8 +38,8 @@ pub(super) struct Wait {
     /// Of the last change that was seen.
     since: Instant,
     changes: u64,
-    /// Of changes there had been when all sessions were last looked at.
-    looked_at: Option<u64>,
+    /// When all sessions were last looked at, and the changes there had been.
+    looked_at: Option<(Instant, u64)>,
 }
 
 impl Wait {
@@ -66,10 +68,16 @@ impl Room {
         Wait { deadline: now + WAIT, since: now, changes: self.state().changes, looked_at: None }
     }
 
-    /// Whether it is worth looking at all sessions (again): there were none looked at since the last change.
+    /// Whether it is worth looking at all sessions (again): something has changed since, or some time has gone by. Not every
+    /// session that can be put aside from now on says so.
     pub(super) fn has_news(&self, wait: &mut Wait) -> bool {
         let changes = self.state().changes;
-        wait.looked_at.replace(changes) != Some(changes)
+        let is_known = |(when, known): (Instant, u64)| known == changes && when.elapsed() < LOOK_AGAIN;
+        if wait.looked_at.is_some_and(is_known) {
+            return false;
+        }
+        wait.looked_at = Some((Instant::now(), changes));
+        true
     }
 
     /// Waits a moment, or until there may be room that was not there before; whether it is worth going on.

@@ -44,14 +44,13 @@ impl Inner {
             Some(kept) => kept.and(more),
             None => more,
         };
-        Ok((promise, shared.farm.room.busy()))
+        Ok((promise, shared.farm.budget.room.busy()))
     }
 
     /// What was promised to a cell goes on to what it left running. What comes back is not needed any more.
     pub(super) fn settle(&mut self, shared: &Shared, mut promise: Promise) -> Option<Promise> {
-        let waiting = self.waiting(shared);
         match &mut self.stand {
-            Stand::Live(live) if live.left_running(shared.agent.tasks, waiting).unwrap_or(true) => {
+            Stand::Live(live) if live.left_running(shared.agent.tasks).unwrap_or(true) => {
                 let now = live.cage.memory().unwrap_or_default().as_u64();
                 promise.shrink_to(live.cage.memory_limit().as_u64().saturating_sub(now));
                 live.promise = Some(promise);
@@ -104,6 +103,9 @@ impl Inner {
             TurnEnd::Lost(why) => Some(format!("cell {number} cut it off: {why}")),
         };
         let outcome = LiveOutcome::of(number, done, self.rehydrated.take());
+        if let Stand::Live(live) = &mut self.stand {
+            live.note_ending(&shared.language, outcome.ending.as_ref());
+        }
         self.used += outcome.usage.cpu_time + outcome.usage.cpu_time_between;
         self.next_number += 1;
         if let Some(reason) = lost {

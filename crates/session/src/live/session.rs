@@ -40,6 +40,9 @@ pub enum LiveState {
 #[derive(Clone, Debug)]
 pub struct LiveSession(pub(super) Arc<Shared>);
 
+/// Between two looks at a session that its farm is looking at.
+const LOOK: Duration = Duration::from_micros(100);
+
 /// What the session and its farm share.
 #[derive(Debug)]
 pub(super) struct Shared {
@@ -111,8 +114,7 @@ impl LiveSession {
                 return Err(LiveError::CellTooLong { bytes, max: CELL_BYTES_MAX });
             }
         }
-        let not_needed;
-        {
+        let (result, not_needed) = {
             let (mut inner, _running) = self.0.begin(cancel)?;
             let limit = self.0.spec.total_time;
             if inner.used >= limit {
@@ -121,16 +123,18 @@ impl LiveSession {
             inner.be_live(&self.0, cancel)?;
             inner.log.check_room(cell.source.len() + cell.stdin.len())?;
             let (promise, busy) = inner.room_for_cell(&self.0, cancel)?;
-            if cancel.is_cancelled() {
-                return Err(LiveError::Interrupted);
-            }
-            let result = inner.execute(&self.0, cell, cancel, answer);
-            not_needed = (inner.settle(&self.0, promise), busy, result);
+            let result = match cancel.is_cancelled() {
+                true => Err(LiveError::Interrupted),
+                false => inner.execute(&self.0, cell, cancel, answer),
+            };
+            let promise = inner.settle(&self.0, promise);
             // Before anybody finds it idle.
             self.0.farm.order.touch(&self.0);
-        }
-        // Now that it can be put aside.
-        not_needed.2
+            (result, (promise, busy))
+        };
+        // Who waits for that room finds a session that can be put aside.
+        drop(not_needed);
+        result
     }
 
     /// Interrupts the cell that is running, or whatever else takes long, if anything does: as Ctrl-C does. From any thread.
@@ -250,13 +254,16 @@ impl Shared {
 
     /// For its owner: a cell that is running is told of, and a farm that is putting it aside is waited for.
     pub(super) fn lock(&self) -> Result<MutexGuard<'_, Inner>, LiveError> {
-        if let Some(inner) = self.lock_if_idle() {
-            return Ok(inner);
+        loop {
+            if let Some(inner) = self.lock_if_idle() {
+                return Ok(inner);
+            }
+            if self.running.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
+                return Err(LiveError::Busy);
+            }
+            // Not by the lock: whoever has it may be about to run a cell.
+            std::thread::sleep(LOOK);
         }
-        if self.running.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
-            return Err(LiveError::Busy);
-        }
-        Ok(self.inner.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(super) fn lock_if_idle(&self) -> Option<MutexGuard<'_, Inner>> {

@@ -22,8 +22,10 @@ const LOOKS_IN_IDLE: u32 = 4;
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 /// Sessions whose processor time is looked at in one look.
 const TIMES_AT_ONCE: usize = 64;
-/// Of the budget that must be taken before anybody is looked at for it: below that there is room for whoever grows.
-const PRESSED: (u64, u64) = (7, 8);
+/// Who grows is looked for as soon as less than this part of the budget is neither used nor promised.
+const PRESSED: u64 = 8;
+/// For putting idle sessions aside, so that others are looked at too.
+const ASIDE_TIME: Duration = Duration::from_millis(100);
 /// How much longer than a look the pause after it is, however many sessions there are.
 const REST: u32 = 20;
 /// Growth that an idle interpreter has no reason for, and an idle runtime or server has none for.
@@ -41,8 +43,8 @@ pub(super) fn watch(farm: &Weak<FarmState>, idle: Option<Duration>) {
         let Some(farm) = farm.upgrade() else { return };
         if let (Some(idle), Some(pause)) = (idle, idle_pause)
             && last_idle.elapsed() >= pause
+            && farm.put_idle_aside(idle, ASIDE_TIME)
         {
-            farm.put_idle_aside(idle);
             last_idle = Instant::now();
         }
         let began = Instant::now();
@@ -62,8 +64,7 @@ struct Growth {
 impl Growth {
     /// Whether there is little left.
     fn look(&mut self, farm: &FarmState) -> bool {
-        let (total, used) = (farm.budget.memory().as_u64(), farm.budget.memory_used().as_u64());
-        if used < total / PRESSED.1 * PRESSED.0 {
+        if !farm.budget.is_short_of(PRESSED) {
             self.seen.clear();
             return false;
         }

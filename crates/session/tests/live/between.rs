@@ -67,7 +67,7 @@ fn small_beside(farm: &Farm) -> LiveSession {
 const GROWING: &str = "import os, sys, time
 frame = sys._getframe()
 while type(frame.f_locals.get('self')).__name__ != 'Agent': frame = frame.f_back
-said = b'%d returned' % frame.f_locals['number']
+said = b'%d returned' % frame.f_locals['cell'][0]
 os.write(frame.f_locals['self'].channel.descriptor, b'done %d\\n%s' % (len(said), said))
 kept = []
 while not os.path.exists('go'): time.sleep(.01)

@@ -18,14 +18,14 @@ pub(crate) fn all(ground: &Ground) {
 /// Finds the agent, and has it do `attack` when it is told to branch: with `channel` the number of its socket, `arrivals()` the
 /// descriptors that it is sent for a branch, and `clone()` the one clone that is let go on.
 fn lying(attack: &str) -> String {
-    let attack = attack.replace('\n', "\n        ");
+    let attack = attack.replace('\n', "\n    ");
     format!(
         "import ctypes, os, socket, sys
 frame = sys._getframe()
 while type(frame.f_locals.get('self')).__name__ != 'Agent':
     frame = frame.f_back
-own = frame.f_locals['self'].channel
-channel, line = own.descriptor, own.line
+agent = frame.f_locals['self']
+channel = agent.channel.descriptor
 libc = ctypes.CDLL(None, use_errno=True)
 def arrivals():
     os.write(channel, b'branching 0\\n')
@@ -33,11 +33,8 @@ def arrivals():
 def clone():
     return libc.syscall(56, ctypes.c_ulong(0x10000000 | 0x20000 | 0x20000000 | 0x100 | 0x4000 | 0x8000 | 17), 0, 0, 0, 0)
 def lie():
-    words = line()
-    if words and words[0] == 'branch':
-        {attack}
-    return words
-own.line = lie"
+    {attack}
+agent.branch = lie"
     )
 }
 
@@ -52,7 +49,7 @@ const DEAF: &str = "import array, fcntl, os, sys, termios, time
 frame = sys._getframe()
 while type(frame.f_locals.get('self')).__name__ != 'Agent':
     frame = frame.f_back
-channel, number = frame.f_locals['self'].channel.descriptor, frame.f_locals['number']
+channel, number = frame.f_locals['self'].channel.descriptor, frame.f_locals['cell'][0]
 def unread():
     count = array.array('i', [0])
     fcntl.ioctl(channel, termios.FIONREAD, count)

@@ -193,6 +193,16 @@ fn what_is_shown_is_shown_whole(ground: &Ground) {
          for thread in threads: thread.start()\nfor thread in threads: thread.join()",
     );
     assert_eq!((outcome.displays.len(), outcome.displays_dropped), (8, 0));
+    // By a handler, in the middle of another.
+    let outcome = run(
+        &session,
+        "import signal\nsignal.signal(signal.SIGALRM, lambda *_: display('tick'))\n\
+         signal.setitimer(signal.ITIMER_REAL, .0005, .0005)\n\
+         for _ in range(2000): display(Long(1000))\n\
+         _ = signal.setitimer(signal.ITIMER_REAL, 0)",
+    );
+    assert_eq!(outcome.ending, Some(Ending::Returned), "{outcome:?}");
+    assert!(outcome.displays.len() as u64 + outcome.displays_dropped >= 2000);
     // Longer than a message may be.
     let outcome = run(&session, "Long(17 << 20)");
     assert_eq!(
@@ -226,7 +236,7 @@ fn handlers_that_cells_leave_behind_end_no_session(ground: &Ground) {
         std::thread::yield_now();
     }
     let outcome = run(&session, "child.wait()");
-    assert_eq!(text(&outcome.stdout), "0\n");
+    assert_eq!(text(&outcome.stdout), "0\n", "{outcome:?}");
     assert!(text(&outcome.stderr).ends_with("TimeoutError: late\n"), "{outcome:?}");
     assert_eq!(outcome.ending, Some(Ending::Returned));
 }

@@ -120,7 +120,7 @@ fn a_replay_ends_as_the_first_run_or_not_at_all(ground: &Ground) {
     let vague = "import os, sys
 frame = sys._getframe()
 while type(frame.f_locals.get('self')).__name__ != 'Agent': frame = frame.f_back
-said = b'%d zz' % frame.f_locals['number']
+said = b'%d zz' % frame.f_locals['cell'][0]
 os.write(frame.f_locals['self'].channel.descriptor, b'done %d\\n%s' % (len(said), said))";
     assert_eq!(run(&session, vague).ending, None);
     assert!(matches!(session.evict(), Err(LiveError::NotReplayable { .. })));

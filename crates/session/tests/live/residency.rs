@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rollcage_language::LanguageSet;
 use rollcage_session::live::{
-    Farm, FarmConfig, FarmError, ForkWay, LiveCell, LiveError, LiveSpec, LiveState,
+    Farm, FarmBudget, FarmConfig, FarmError, ForkWay, LiveCell, LiveError, LiveSpec, LiveState,
 };
 use rollcage_types::{ByteSize, FileEntry, Limits, RelativePath};
 
@@ -15,6 +15,7 @@ pub(crate) fn all(ground: &Ground) {
     what_cannot_be_replayed_stays(ground);
     room_is_made_by_putting_aside_who_was_not_used_for_longest(ground);
     without_room_an_opening_is_refused(ground);
+    farms_may_share_what_they_have(ground);
     who_needs_room_waits_for_cells_to_end(ground);
     history_can_be_taken_back(ground);
     live_snapshots_are_come_back_to_without_a_replay(ground);
@@ -112,6 +113,27 @@ fn without_room_an_opening_is_refused(ground: &Ground) {
     let refused =
         ground.farm(ByteSize::mib(32), None).open(set.find("python").unwrap(), small()).unwrap_err();
     assert!(matches!(refused, FarmError::TooLarge { .. }), "{refused}");
+}
+
+fn farms_may_share_what_they_have(ground: &Ground) {
+    let budget = FarmBudget::new(Some(ByteSize::gib(8)), Some(2), &ground.host);
+    let farm = |name: &str| {
+        let directory = ground.directory.path().join(name);
+        Farm::within(budget.clone(), Arc::clone(&ground.host), directory, None).unwrap()
+    };
+    let (first, second) = (farm("first"), farm("second"));
+    let sessions: Vec<_> = (0..2).map(|_| open(&first, "python", small())).collect();
+    run(&sessions[0], "x = 1");
+    // Room for one is made by another of either.
+    let third = open(&second, "python", small());
+    let live = |farm: &Farm| (farm.counts().live, farm.counts().evicted);
+    assert_eq!((live(&first), live(&second)), ((1, 1), (1, 0)));
+    assert_eq!(sessions[1].state(), LiveState::Evicted, "it was not used for longest");
+    run(&sessions[1], "y = 2");
+    assert_eq!((live(&first), live(&second)), ((1, 1), (1, 0)));
+    check(&sessions[0], "x", "1\n");
+    drop(sessions);
+    check(&third, "1", "1\n");
 }
 
 fn live_snapshots_are_come_back_to_without_a_replay(ground: &Ground) {
