@@ -65,18 +65,19 @@ fn small_beside(farm: &Farm) -> LiveSession {
 
 /// Says that it is done and is not, then takes more and more once it finds a file.
 const GROWING: &str = "import os, sys, time
+kept = [b'x' * (100 << 20)]
 frame = sys._getframe()
 while type(frame.f_locals.get('self')).__name__ != 'Agent': frame = frame.f_back
 said = b'%d returned' % frame.f_locals['cell'][0]
 os.write(frame.f_locals['self'].channel.descriptor, b'done %d\\n%s' % (len(said), said))
-kept = []
 while not os.path.exists('go'): time.sleep(.01)
 while True:
     kept.append(b'x' * 2**20)
-    time.sleep(.02)";
+    time.sleep(.1)";
 
 fn who_grows_between_its_cells_is_ended(ground: &Ground) {
-    let budget = ByteSize::mib(320);
+    // Slowly, and from near enough to the end that a busy machine finds it out before that.
+    let budget = ByteSize::mib(400);
     let farm = ground.farm(budget, None);
     let spec = || with_memory(ByteSize::mib(200));
     let neighbour = open(&farm, "python", spec());
