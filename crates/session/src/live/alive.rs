@@ -8,8 +8,9 @@ use rollcage_sandbox::{SandboxError, SessionCage};
 
 use crate::live::agent::Tasks;
 use crate::live::budget::{Place, Promise};
+use crate::live::error::LiveError;
 use crate::live::farm::FarmState;
-use crate::live::store::Stored;
+use crate::live::store::{Aside, Stored};
 use crate::report::Ending;
 
 /// How many sessions there are of each sort.
@@ -117,12 +118,16 @@ impl Live {
 /// What was put aside.
 #[derive(Debug)]
 pub(super) struct OnDisk {
-    pub(super) stored: Stored,
+    stored: Stored,
     _counted: Counted,
 }
 
 impl OnDisk {
     pub(super) fn new(farm: &Arc<FarmState>, stored: Stored) -> Self {
         Self { stored, _counted: Counted::new(farm, |counters| &counters.evicted) }
+    }
+
+    pub(super) fn read(&self) -> Result<Aside, LiveError> {
+        self.stored.read().map_err(|source| LiveError::Store { action: "read", source })
     }
 }

@@ -89,8 +89,7 @@ impl Inner {
             Stand::Poisoned(reason) => Err(LiveError::Poisoned { reason: reason.clone() }),
             Stand::Closed => Err(LiveError::Closed),
             Stand::Evicted(on_disk) => {
-                let aside =
-                    on_disk.stored.read().map_err(|source| LiveError::Store { action: "read", source })?;
+                let aside = on_disk.read()?;
                 let files = AllFiles { files: aside.files, ..AllFiles::default() };
                 let (live, rehydrated) = rebuild(shared, &aside.log, Some(&files), cancel)?;
                 self.log = aside.log;
@@ -105,9 +104,7 @@ impl Inner {
     /// The log in memory, wherever the session is.
     pub(super) fn load_log(&mut self) -> Result<(), LiveError> {
         if let Stand::Evicted(on_disk) = &self.stand {
-            let aside =
-                on_disk.stored.read().map_err(|source| LiveError::Store { action: "read", source })?;
-            self.log = aside.log;
+            self.log = on_disk.read()?.log;
         }
         Ok(())
     }

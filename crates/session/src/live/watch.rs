@@ -77,7 +77,7 @@ impl Growth {
             };
             match before.get(&shared.id) {
                 Some((last, then)) if *last == use_of && now > then + most => {
-                    end_if_idle(&shared, "it took memory while none of its cells ran".to_owned());
+                    end_since(&shared, use_of, "it took memory while none of its cells ran");
                 }
                 // From the first look on, or it would take a little each time.
                 Some((last, then)) if *last == use_of => {
@@ -118,24 +118,27 @@ impl Times {
             Some(_) | None => 0,
         };
         for shared in some {
-            if is_overdue(&shared) {
-                let limit = format_duration(shared.spec.total_time);
-                end_if_idle(&shared, format!("what its cells left running used up its {limit} of time"));
-            }
+            end_if_overdue(&shared);
         }
     }
 }
 
-fn is_overdue(shared: &Shared) -> bool {
-    let Some(inner) = shared.lock_if_idle() else { return false };
-    let Stand::Live(live) = &inner.stand else { return false };
-    live.cage.cpu_time_since().is_ok_and(|since| inner.used + since > shared.spec.total_time)
+fn end_if_overdue(shared: &Shared) {
+    let (Some(mut inner), limit) = (shared.lock_if_idle(), shared.spec.total_time) else { return };
+    let Stand::Live(live) = &inner.stand else { return };
+    if live.cage.cpu_time_since().is_ok_and(|since| inner.used + since > limit) {
+        let limit = format_duration(limit);
+        let reason = format!("what its cells left running used up its {limit} of time");
+        inner.leave(&shared.farm, Stand::Poisoned(reason));
+    }
 }
 
-fn end_if_idle(shared: &Shared, reason: String) {
+/// Ends it, unless it was used again since it was looked at.
+fn end_since(shared: &Shared, use_of: u64, reason: &str) {
     if let Some(mut inner) = shared.lock_if_idle()
         && matches!(inner.stand, Stand::Live(_))
+        && shared.place.load(Ordering::Relaxed) == use_of
     {
-        inner.leave(&shared.farm, Stand::Poisoned(reason));
+        inner.leave(&shared.farm, Stand::Poisoned(reason.to_owned()));
     }
 }
